@@ -1,0 +1,211 @@
+"""What training may cost, and what each layer costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+# Training state of one weight: value, gradient and Adam's two moments, each
+# float32 (decoded from the published memory table).
+BYTES_PER_TRAINED_WEIGHT = 16
+
+_UNITS = {"b": 1, "kb": 1024, "kib": 1024, "mb": 1024**2, "mib": 1024**2}
+
+
+@dataclasses.dataclass(frozen=True, init=False)
+class Budget:
+    """What training may cost on the device.
+
+    Args:
+        memory: Bytes, as an integer or text: `262144`, `"256KB"`, `"0.89MB"`.
+            1 KB is 1024 bytes, 1 MB is 1024 KB. None is no limit.
+        macs: Multiply-accumulates of one sample's backward pass: a count, or
+            a float up to 1.0, a fraction of what training all weights takes.
+            None is no limit.
+
+    Raises:
+        ValueError: If a value is not positive or cannot be read.
+
+    Example:
+
+    >>> Budget(memory="256KB", macs=0.15).memory_bytes
+    262144
+    """
+
+    memory_bytes: int | None
+    macs: int | float | None
+
+    def __init__(
+        self,
+        memory: int | str | None = None,
+        macs: int | float | None = None,
+    ) -> None:
+        object.__setattr__(self, "memory_bytes", _bytes(memory))
+        if macs is not None and not (
+            isinstance(macs, (int, float)) and 0 < macs < float("inf")
+        ):
+            raise ValueError(
+                "Expected `macs` to be a positive count or a fraction up to "
+                f"1.0. Received: macs={macs!r}"
+            )
+        object.__setattr__(self, "macs", macs)
+
+    def macs_limit(self, full: int) -> float:
+        """Returns the limit in MACs.
+
+        Args:
+            full: MACs of the backward pass that trains all weights.
+        """
+        if self.macs is None:
+            return float("inf")
+        if isinstance(self.macs, float) and self.macs <= 1.0:
+            return self.macs * full
+        return self.macs
+
+    def memory_limit(self) -> float:
+        """Returns the limit in bytes, infinity for none."""
+        return float("inf") if self.memory_bytes is None else self.memory_bytes
+
+
+def _bytes(memory: int | str | None) -> int | None:
+    number, unit = memory, "b"
+    if isinstance(memory, str):
+        match = re.fullmatch(r"\s*([0-9.]+)\s*([A-Za-z]+)\s*", memory)
+        if match:
+            number, unit = match[1], match[2].lower()
+    try:
+        size = None if memory is None else int(float(number) * _UNITS[unit])
+    except (KeyError, TypeError, ValueError):
+        size = 0
+    if size is not None and size <= 0:
+        raise ValueError(
+            "Expected `memory` to be a positive number of bytes or a text as "
+            f'"256KB" or "1MB". Received: memory={memory!r}'
+        )
+    return size
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCost:
+    """What one layer costs, for one sample in float32.
+
+    Attributes:
+        name: Name of the layer.
+        channels: Number of output channels.
+        weights: Weights of the kernel.
+        biases: Number of biases, 0 without.
+        macs: Multiply-accumulates of the forward pass. The gradient of the
+            input takes as many, and so does the gradient of the kernel.
+        input_bytes: Size of the input.
+        output_bytes: Size of the output.
+        per_channel_input: Whether a channel reads one input channel only.
+    """
+
+    name: str
+    channels: int
+    weights: int
+    biases: int
+    macs: int
+    input_bytes: int
+    output_bytes: int
+    per_channel_input: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCosts(Sequence):
+    """Costs of all layers of a network, in order, under one cost model.
+
+    Attributes:
+        layers: One `LayerCost` per trainable layer.
+        peak_bytes: Largest memory of the forward pass.
+        model: `"paper"` or `"arena"`, see `keras_tinytrain.layer_costs`.
+    """
+
+    layers: tuple[LayerCost, ...]
+    peak_bytes: int
+    model: str
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index):
+        return self.layers[index]
+
+    @property
+    def full_macs(self) -> int:
+        """MACs of the backward pass that trains all weights."""
+        return 2 * sum(layer.macs for layer in self.layers)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the network by its layers, not by its weights."""
+        shapes = [(c.name, c.channels, c.weights) for c in self.layers]
+        return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()[:16]
+
+    def fixed_bytes(self, first: int) -> int:
+        """Bytes that any plan takes whose first trained layer is `first`.
+
+        Under the arena model the tape keeps one bit of each activation's
+        clamp, and one pair of gradients is in flight.
+        """
+        if self.model == "paper":
+            return self.peak_bytes
+        tail = self.layers[first:]
+        bits = sum(c.output_bytes // 32 for c in tail)
+        pair = max(c.input_bytes + c.output_bytes for c in tail)
+        return max(self.peak_bytes, bits + pair)
+
+    def channel_bytes(self, index: int) -> tuple[int, int]:
+        """Bytes that a trained layer takes, once and per channel."""
+        cost = self.layers[index]
+        weights = cost.weights // cost.channels
+        if self.model == "paper":
+            return 0, BYTES_PER_TRAINED_WEIGHT * weights
+        weights += cost.biases // cost.channels
+        state = BYTES_PER_TRAINED_WEIGHT * weights
+        if cost.per_channel_input:
+            return 0, state + cost.input_bytes // cost.channels
+        return cost.input_bytes, state
+
+    def memory_bytes(self, counts: Mapping[str, int]) -> int:
+        """Returns the bytes of training `counts[layer]` channels of layers.
+
+        Without any channel this is the forward pass.
+        """
+        trained = self._trained(counts)
+        if not trained:
+            return self.peak_bytes
+        total = self.fixed_bytes(min(trained))
+        for index, count in trained.items():
+            once, each = self.channel_bytes(index)
+            total += once + count * each
+        return total
+
+    def macs(self, counts: Mapping[str, int]) -> int:
+        """Returns the backward MACs of one sample.
+
+        These are the input gradients of all layers behind the first trained
+        one, and the kernel gradients of the trained channels (of all layers:
+        of the first one's input too, as published).
+        """
+        trained = self._trained(counts)
+        if not trained:
+            return 0
+        first = min(trained)
+        if first == 0:
+            first = -1  # FullTrain counts the gradient of the image.
+        chain = sum(cost.macs for cost in self.layers[first + 1 :])
+        return chain + sum(
+            self.layers[i].macs // self.layers[i].channels * n
+            for i, n in trained.items()
+        )
+
+    def _trained(self, counts: Mapping[str, int]) -> dict[int, int]:
+        return {
+            i: counts[cost.name]
+            for i, cost in enumerate(self.layers)
+            if counts.get(cost.name)
+        }

@@ -1,0 +1,339 @@
+"""Layers of which chosen output channels train, and nothing else.
+
+A masked layer leaves the weights of the layer it stands for frozen and owns
+trainable variables of just the chosen channels. `mask[c] == 1` means
+"channel c is trained".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class Masked(keras.layers.Layer):
+    """Trains only chosen output channels of one layer.
+
+    It computes what the layer computes, with the trained channels of kernel
+    and bias replaced by `kernel_slice` and `bias_slice`. Filter gradients are
+    computed for these channels alone. A `BatchNormalization` that follows the
+    layer is folded in, with its inference statistics.
+
+    Use `mask` to make the one that fits a layer.
+
+    Args:
+        layer: The built layer; its weights stay as they are.
+        batch_norm: The built `BatchNormalization` that follows it, or None.
+    """
+
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        batch_norm: keras.layers.BatchNormalization | None = None,
+    ) -> None:
+        super().__init__(name=layer.name)
+        self.layer = layer
+        self.batch_norm = batch_norm
+        self.use_bias = layer.use_bias or batch_norm is not None
+        self.channels = np.zeros(0, np.int32)
+        self.kernel_slice = self.bias_slice = None
+        self.built = True
+
+    @property
+    def size(self) -> int:
+        """Number of output channels."""
+        return self.kernel_shape[-1]
+
+    @property
+    def kernel_shape(self) -> tuple[int, ...]:
+        """Shape of the kernel, output channels last."""
+        return tuple(self.layer.kernel.shape)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Integers `(size,)`, 1 where the channel is trained."""
+        mask = np.zeros(self.size, np.int32)
+        mask[self.channels] = 1
+        return mask
+
+    def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the frozen kernel (channels last) and bias, norm folded."""
+        kernel = tf.reshape(self.layer.kernel.value, self.kernel_shape)
+        bias = (
+            self.layer.bias.value
+            if self.layer.use_bias
+            else tf.zeros(self.size, kernel.dtype)
+        )
+        norm = self.batch_norm
+        if norm is None:
+            return kernel, bias
+        scale = tf.math.rsqrt(norm.moving_variance.value + norm.epsilon)
+        if norm.scale:
+            scale *= norm.gamma.value
+        bias = (bias - norm.moving_mean.value) * scale
+        if norm.center:
+            bias += norm.beta.value
+        return kernel * scale, bias
+
+    def train_channels(self, channels: Sequence[int]) -> None:
+        """Makes these output channels trainable, from the frozen weights.
+
+        Args:
+            channels: Sorted distinct indices. Empty freezes the layer.
+        """
+        self._tracker.unlock()
+        for variable in (self.kernel_slice, self.bias_slice):
+            if variable is not None:
+                self._untrack_variable(variable)
+        self.kernel_slice = self.bias_slice = None
+        self.channels = np.asarray(channels, np.int32)
+        if len(self.channels):
+            kernel, bias = (v.numpy() for v in self.folded())
+            self.kernel_slice = self._slice("kernel", kernel)
+            if self.use_bias:
+                self.bias_slice = self._slice("bias", bias)
+        self._tracker.lock()
+
+    def _slice(self, name: str, values: np.ndarray) -> keras.Variable:
+        values = values[..., self.channels]
+        return self.add_weight(
+            name=f"{name}_slice",
+            shape=values.shape,
+            initializer=lambda shape, dtype: tf.constant(values, dtype),
+        )
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return self.forward(inputs, *self.slices())
+
+    def slices(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the trained channels, their kernel and their bias."""
+        if self.kernel_slice is None:
+            return self.nothing()
+        bias = self.bias_slice
+        return (
+            tf.constant(self.channels),
+            self.kernel_slice.value,
+            tf.zeros(0) if bias is None else bias.value,
+        )
+
+    def nothing(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the slices of a layer of which nothing trains."""
+        shape = (*self.kernel_shape[:-1], 0)
+        return tf.zeros(0, tf.int32), tf.zeros(shape), tf.zeros(0)
+
+    def forward(
+        self,
+        inputs: tf.Tensor,
+        channels: tf.Tensor,
+        kernel: tf.Tensor,
+        bias: tf.Tensor,
+        gate: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Computes the layer with some channels replaced.
+
+        Args:
+            inputs: Input of the layer.
+            channels: `(k,)` int32, the channels replaced. k may be dynamic.
+            kernel: Kernel of these channels, `(..., k)`.
+            bias: Bias of these channels, `(k,)`; empty without a bias.
+            gate: `(batch, 1, ..., size)` factors of the linear output, whose
+                gradient is sum_d a_d g_d of each example and channel.
+
+        Returns:
+            The activations.
+        """
+        base, base_bias = self.folded()
+        full = _overlay(base, channels, kernel)
+
+        @tf.custom_gradient
+        def linear(x, kernel):
+            del kernel  # Already part of `full`, which is kept out of the tape.
+
+            def gradient(d_outputs):
+                few = 2 * tf.size(channels) < self.size
+                d_kernel = tf.cond(
+                    few,
+                    lambda: self._filter_gradient(x, d_outputs, channels),
+                    lambda: tf.gather(
+                        self._filter_gradient(x, d_outputs), channels, axis=-1
+                    ),
+                )
+                return self._input_gradient(x, full, d_outputs), d_kernel
+
+            return self._linear(x, full), gradient
+
+        outputs = linear(inputs, kernel)
+        if self.use_bias:
+            full_bias = tf.tensor_scatter_nd_update(
+                tf.stop_gradient(base_bias), channels[:, None], bias
+            )
+            outputs = tf.nn.bias_add(outputs, full_bias)
+        if gate is not None:
+            outputs *= gate
+        return self.layer.activation(outputs)
+
+    def _linear(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        raise NotImplementedError
+
+    def _input_gradient(
+        self, x: tf.Tensor, kernel: tf.Tensor, d_outputs: tf.Tensor
+    ) -> tf.Tensor:
+        raise NotImplementedError
+
+    def _filter_gradient(
+        self,
+        x: tf.Tensor,
+        d_outputs: tf.Tensor,
+        channels: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        raise NotImplementedError
+
+
+class MaskedDense(Masked):
+    """`Masked` for a `Dense` layer."""
+
+    def _linear(self, x, kernel):
+        return tf.matmul(x, kernel)
+
+    def _input_gradient(self, x, kernel, d_outputs):
+        return tf.matmul(d_outputs, kernel, transpose_b=True)
+
+    def _filter_gradient(self, x, d_outputs, channels=None):
+        return _outer(x, _take(d_outputs, channels))
+
+
+class MaskedConv2D(Masked):
+    """`Masked` for a `Conv2D` layer."""
+
+    def _geometry(self):
+        height, width = self.layer.strides
+        return (1, height, width, 1), self.layer.padding.upper()
+
+    def _linear(self, x, kernel):
+        return tf.nn.conv2d(x, kernel, *self._geometry())
+
+    def _input_gradient(self, x, kernel, d_outputs):
+        return tf.compat.v1.nn.conv2d_backprop_input(
+            tf.shape(x), kernel, d_outputs, *self._geometry()
+        )
+
+    def _filter_gradient(self, x, d_outputs, channels=None):
+        d_outputs = _take(d_outputs, channels)
+        shape = self.kernel_shape[:-1]
+        if shape[:2] == (1, 1) and self.layer.strides == (1, 1):
+            return _outer(x, d_outputs)[None, None]
+        return tf.compat.v1.nn.conv2d_backprop_filter(
+            x,
+            tf.stack([*shape, tf.shape(d_outputs)[-1]]),
+            d_outputs,
+            *self._geometry(),
+        )
+
+
+class MaskedDepthwiseConv2D(Masked):
+    """`Masked` for a `DepthwiseConv2D` layer."""
+
+    @property
+    def kernel_shape(self):
+        *window, channels, multiplier = self.layer.kernel.shape
+        return (*window, channels * multiplier)
+
+    def _geometry(self):
+        height, width = self.layer.strides
+        return (1, height, width, 1), self.layer.padding.upper()
+
+    def _split(self, kernel):
+        return tf.reshape(kernel, self.layer.kernel.shape)
+
+    def _linear(self, x, kernel):
+        return tf.nn.depthwise_conv2d(x, self._split(kernel), *self._geometry())
+
+    def _input_gradient(self, x, kernel, d_outputs):
+        return tf.nn.depthwise_conv2d_backprop_input(
+            tf.shape(x), self._split(kernel), d_outputs, *self._geometry()
+        )
+
+    def _filter_gradient(self, x, d_outputs, channels=None):
+        multiplier = self.layer.depth_multiplier
+        if channels is None and multiplier > 1:
+            channels = tf.range(self.size)
+        if channels is not None:
+            # Output channel c reads input channel c // multiplier.
+            x = _take(x, channels // multiplier)
+            d_outputs = _take(d_outputs, channels)
+        shape = (*self.kernel_shape[:-1], tf.shape(d_outputs)[-1])
+        gradient = tf.nn.depthwise_conv2d_backprop_filter(
+            x, tf.stack([*shape, 1]), d_outputs, *self._geometry()
+        )
+        return tf.reshape(gradient, tf.stack(shape))
+
+
+_MASKED = {
+    keras.layers.Conv2D: MaskedConv2D,
+    keras.layers.DepthwiseConv2D: MaskedDepthwiseConv2D,
+    keras.layers.Dense: MaskedDense,
+}
+
+
+def maskable(name: str, layer: keras.Operation) -> bool:
+    """Tells whether a layer has a masked form.
+
+    Args:
+        name: Its path in the model, for the message.
+        layer: Any Keras layer or operation.
+
+    Raises:
+        ValueError: If it is of the right kind but set up in a way that no
+            device kernel knows.
+    """
+    if type(layer) not in _MASKED:
+        return False
+    for setting, expected in (
+        ("data_format", "channels_last"),
+        ("groups", 1),
+        ("dilation_rate", (1, 1)),
+        ("compute_dtype", "float32"),
+    ):
+        received = getattr(layer, setting, expected)
+        if received != expected:
+            raise ValueError(
+                f"Expected {setting}={expected!r}. Received: layer {name!r} "
+                f"({type(layer).__name__}) with {setting}={received!r}. "
+                "Rebuild the model with that setting, or train a backbone "
+                "without this layer."
+            )
+    return True
+
+
+def masked(
+    layer: keras.layers.Layer,
+    batch_norm: keras.layers.BatchNormalization | None = None,
+) -> Masked:
+    """Returns the masked form of a `maskable` layer."""
+    return _MASKED[type(layer)](layer, batch_norm)
+
+
+def _take(values: tf.Tensor, channels: tf.Tensor | None) -> tf.Tensor:
+    """Picks channels of the last axis; all of them for None."""
+    return values if channels is None else tf.gather(values, channels, axis=-1)
+
+
+def _outer(x: tf.Tensor, d_outputs: tf.Tensor) -> tf.Tensor:
+    """Sums the outer products over every axis but the last."""
+    x = tf.reshape(x, (-1, x.shape[-1]))
+    d_outputs = tf.reshape(d_outputs, (-1, tf.shape(d_outputs)[-1]))
+    return tf.matmul(x, d_outputs, transpose_a=True)
+
+
+def _overlay(
+    base: tf.Tensor, channels: tf.Tensor, values: tf.Tensor
+) -> tf.Tensor:
+    """Replaces channels of the last axis of `base`."""
+    size = base.shape[-1]
+    source = tf.tensor_scatter_nd_update(
+        tf.range(size), channels[:, None], size + tf.range(tf.size(channels))
+    )
+    return tf.gather(tf.concat([base, values], axis=-1), source, axis=-1)
