@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 # Training state of one weight: value, gradient and Adam's two moments, each
 # float32 (decoded from the published memory table).
@@ -88,6 +88,12 @@ def _bytes(memory: int | str | None) -> int | None:
     return size
 
 
+def fingerprint(layers: Iterable[tuple[str, int, int]]) -> str:
+    """Identifies a network by name, channels and weights of its layers."""
+    text = json.dumps([list(layer) for layer in layers])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 @dataclasses.dataclass(frozen=True)
 class LayerCost:
     """What one layer costs, for one sample in float32.
@@ -142,8 +148,7 @@ class LayerCosts(Sequence):
     @property
     def fingerprint(self) -> str:
         """Identifies the network by its layers, not by its weights."""
-        shapes = [(c.name, c.channels, c.weights) for c in self.layers]
-        return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()[:16]
+        return fingerprint((c.name, c.channels, c.weights) for c in self)
 
     def fixed_bytes(self, first: int) -> int:
         """Bytes that any plan takes whose first trained layer is `first`.

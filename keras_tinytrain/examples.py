@@ -32,6 +32,37 @@ class Examples:
         return np.unique(self.labels).size
 
 
+def as_examples(x, y=None) -> Examples:
+    """Reads what `fit` and `evaluate` of a Keras model take.
+
+    Args:
+        x: `Examples`, images, or a `tf.data.Dataset` of batches of images
+            and labels.
+        y: Labels, if `x` is images.
+
+    Returns:
+        The `Examples`, not yet checked.
+    """
+    if isinstance(x, Examples):
+        return x
+    if hasattr(x, "as_numpy_iterator"):
+        batches = list(x.as_numpy_iterator())
+        if not all(isinstance(b, tuple) and len(b) == 2 for b in batches):
+            raise ValueError(
+                "Expected a dataset of (images, labels). Received: "
+                f"{getattr(x, 'element_spec', x)}"
+            )
+        if not batches:
+            raise ValueError("Expected at least one batch. Received: none")
+        x, y = (np.concatenate(parts) for parts in zip(*batches))
+    if y is None:
+        raise ValueError(
+            "Expected `Examples`, images with labels, or a dataset of both. "
+            f"Received: {type(x).__name__} without labels"
+        )
+    return Examples(np.asarray(x), np.asarray(y))
+
+
 def check_examples(
     examples: Examples, *, way: int | None = None, channels: int | None = None
 ) -> Examples:

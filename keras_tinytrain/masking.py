@@ -13,6 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_tinytrain.plan import UpdatePlan
+
 
 class Masked(keras.layers.Layer):
     """Trains only chosen output channels of one layer.
@@ -84,26 +86,42 @@ class Masked(keras.layers.Layer):
         Args:
             channels: Sorted distinct indices. Empty freezes the layer.
         """
-        self._tracker.unlock()
-        for variable in (self.kernel_slice, self.bias_slice):
-            if variable is not None:
-                self._untrack_variable(variable)
-        self.kernel_slice = self.bias_slice = None
         self.channels = np.asarray(channels, np.int32)
-        if len(self.channels):
-            kernel, bias = (v.numpy() for v in self.folded())
-            self.kernel_slice = self._slice("kernel", kernel)
-            if self.use_bias:
-                self.bias_slice = self._slice("bias", bias)
-        self._tracker.lock()
+        kernel, bias = (v.numpy()[..., channels] for v in self.folded())
+        some = len(self.channels) > 0
+        replace_weight(self, "kernel_slice", kernel if some else None)
+        some = some and self.use_bias
+        replace_weight(self, "bias_slice", bias if some else None)
 
-    def _slice(self, name: str, values: np.ndarray) -> keras.Variable:
-        values = values[..., self.channels]
-        return self.add_weight(
-            name=f"{name}_slice",
-            shape=values.shape,
-            initializer=lambda shape, dtype: tf.constant(values, dtype),
-        )
+    def absorb(
+        self, channels: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor
+    ) -> None:
+        """Writes trained channels into the layer itself.
+
+        The BatchNormalization behind it becomes the identity for them.
+
+        Args:
+            channels: `(k,)` indices.
+            kernel: Their kernel, `(..., k)`.
+            bias: Their biases, `(k,)`; empty without.
+        """
+        full = self.layer.kernel.numpy().reshape(self.kernel_shape)
+        full[..., channels] = kernel
+        self.layer.kernel.assign(full.reshape(self.layer.kernel.shape))
+        norm = self.batch_norm
+        if norm is not None:
+            _write(norm.moving_variance, channels, 1.0 - norm.epsilon)
+            _write(norm.moving_mean, channels, 0.0)
+            if norm.scale:
+                _write(norm.gamma, channels, 1.0)
+            if norm.center:
+                _write(norm.beta, channels, 0.0)
+        if self.layer.use_bias:
+            _write(self.layer.bias, channels, bias)
+        elif norm is not None and norm.center:
+            _write(norm.beta, channels, bias)
+        elif norm is not None:
+            _write(norm.moving_mean, channels, -bias)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return self.forward(inputs, *self.slices())
@@ -314,6 +332,76 @@ def masked(
 ) -> Masked:
     """Returns the masked form of a `maskable` layer."""
     return _MASKED[type(layer)](layer, batch_norm)
+
+
+def replace_weight(
+    layer: keras.layers.Layer,
+    name: str,
+    values: tf.Tensor | np.ndarray | None,
+    *,
+    trainable: bool = True,
+) -> None:
+    """Gives a built layer a new variable as attribute `name`, or None.
+
+    Args:
+        layer: The layer.
+        name: Name of the attribute, which exists.
+        values: Initial values.
+        trainable: Whether the variable trains.
+    """
+    old = getattr(layer, name)
+    locked = layer._tracker.locked
+    layer._tracker.unlock()  # As Keras' own `enable_lora` does.
+    if old is not None:
+        layer._untrack_variable(old)
+    new = None
+    if values is not None:
+        new = layer.add_weight(
+            name=name,
+            shape=values.shape,
+            trainable=trainable,
+            initializer=lambda shape, dtype: tf.constant(values, dtype),
+        )
+    setattr(layer, name, new)
+    if locked:
+        layer._tracker.lock()
+
+
+def apply_plan(model, plan: UpdatePlan) -> None:
+    """Makes the channels of a plan trainable, and no others.
+
+    Training starts from the wrapped weights: what was learned under another
+    plan is dropped. To keep it, wrap the unwrapped model.
+
+    Args:
+        model: A wrapped model.
+        plan: A plan for a network of the same layers.
+
+    Raises:
+        ValueError: If the plan belongs to another network; the model is
+            unchanged then.
+    """
+    layers = model.network.layers
+    received = {c.name: c.size for c in plan.layers}
+    expected = {n: layers[n].size for n in received if n in layers}
+    if plan.fingerprint != model.network.fingerprint or received != expected:
+        raise ValueError(
+            "Expected a plan for the network with fingerprint "
+            f"{model.network.fingerprint!r} ({len(layers)} layers from "
+            f"{next(iter(layers))!r}). Received: a plan for "
+            f"{plan.fingerprint!r} with the layers {list(received)[:4]}"
+        )
+    for name, layer in layers.items():
+        layer.train_channels(plan.channels.get(name, ()))
+    model.plan, model.first_candidate = plan, None
+    model.plans_applied += 1
+
+
+def _write(variable: keras.Variable, channels, values) -> None:
+    """Assigns some entries of a vector."""
+    full = variable.numpy()
+    full[channels] = values
+    variable.assign(full)
 
 
 def _take(values: tf.Tensor, channels: tf.Tensor | None) -> tf.Tensor:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import dataclasses
+import math
 
 import keras
 import tensorflow as tf
 
+from keras_tinytrain.budget import fingerprint
 from keras_tinytrain.graph import Op, flatten
 from keras_tinytrain.masking import Masked, maskable, masked
 
@@ -57,6 +59,14 @@ class Network:
             else:
                 _check_weightless(op)
             self.ops.append(op)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the network by its layers, not by its weights."""
+        return fingerprint(
+            (name, layer.size, math.prod(layer.kernel_shape))
+            for name, layer in self.layers.items()
+        )
 
     def live(self, position: int) -> tuple[int, ...]:
         """Lists the tensors that `ops[position:]` read from before."""
@@ -112,9 +122,7 @@ def _foldable_norms(ops: list[Op], output: int) -> dict[str, Op]:
             maskable(op.name, op.operation)
             and len(behind) == 1
             and op.output != output
-            and isinstance(
-                behind[0].operation, keras.layers.BatchNormalization
-            )
+            and isinstance(behind[0].operation, keras.layers.BatchNormalization)
             and op.operation.activation is keras.activations.linear
         ):
             norms[op.name] = behind[0]

@@ -1,0 +1,40 @@
+"""On-device few-shot training of small Keras CNNs inside a budget."""
+
+from keras_tinytrain import datasets, zoo
+from keras_tinytrain.budget import Budget, LayerCost, LayerCosts
+from keras_tinytrain.callbacks import StaticSparse, TaskAdaptiveSparse
+from keras_tinytrain.costs import layer_costs
+from keras_tinytrain.episodes import Episode, sample_episode
+from keras_tinytrain.examples import Examples
+from keras_tinytrain.fisher import channel_fisher
+from keras_tinytrain.masking import apply_plan
+from keras_tinytrain.model import AdaptiveModel, unwrap, wrap
+from keras_tinytrain.plan import UpdatePlan
+from keras_tinytrain.selection import full_plan, last_layer_plan, select
+from keras_tinytrain.training import fit
+from keras_tinytrain.version import __version__
+
+__all__ = [
+    "AdaptiveModel",
+    "Budget",
+    "Episode",
+    "Examples",
+    "LayerCost",
+    "LayerCosts",
+    "StaticSparse",
+    "TaskAdaptiveSparse",
+    "UpdatePlan",
+    "__version__",
+    "apply_plan",
+    "channel_fisher",
+    "datasets",
+    "fit",
+    "full_plan",
+    "last_layer_plan",
+    "layer_costs",
+    "sample_episode",
+    "select",
+    "unwrap",
+    "wrap",
+    "zoo",
+]

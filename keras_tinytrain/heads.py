@@ -1,0 +1,71 @@
+"""The classifier on top of the embeddings: cosine to a vector per class.
+
+The `"prototype"` head takes as class vectors the class means of the support
+embeddings. The `"linear"` head starts from them and trains them too.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+HEADS = ("prototype", "linear")
+# Factor of the cosine similarity in the logits (PMF, models/protonet.py).
+SCALE = 10.0
+
+
+def pool(features: tf.Tensor) -> tf.Tensor:
+    """Averages feature maps over their positions: embeddings `(n, depth)`."""
+    if features.shape.rank > 2:
+        axes = list(range(1, features.shape.rank - 1))
+        return tf.reduce_mean(features, axis=axes)
+    return features
+
+
+def prototypes(
+    embeddings: tf.Tensor, labels: tf.Tensor, way: int | tf.Tensor
+) -> tf.Tensor:
+    """Averages the embeddings of each class.
+
+    Args:
+        embeddings: `(n, depth)`.
+        labels: `(n,)` integers below `way`.
+        way: Number of classes.
+
+    Returns:
+        `(way, depth)`; zeros for a class without example.
+
+    Reference:
+        - [Prototypical networks](https://arxiv.org/abs/1703.05175)
+    """
+    count = tf.math.bincount(labels, minlength=way, dtype=embeddings.dtype)
+    total = tf.math.unsorted_segment_sum(embeddings, labels, way)
+    return tf.math.divide_no_nan(total, count[:, None])
+
+
+def cosine_logits(embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
+    """Compares embeddings with class vectors.
+
+    Args:
+        embeddings: `(n, depth)`.
+        class_vectors: `(way, depth)`.
+
+    Returns:
+        `(n, way)`, 10 times the cosine of the angle between them.
+
+    Reference:
+        - [PMF](https://arxiv.org/abs/2204.07305), section 3.
+    """
+    embeddings = tf.math.l2_normalize(embeddings, axis=-1)
+    class_vectors = tf.math.l2_normalize(class_vectors, axis=-1)
+    return SCALE * tf.matmul(embeddings, class_vectors, transpose_b=True)
+
+
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns the softmax cross-entropy of each example, `(n,)`."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns the share of examples whose largest logit is their label's."""
+    hits = tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels
+    return tf.reduce_mean(tf.cast(hits, tf.float32))

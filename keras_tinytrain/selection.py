@@ -1,0 +1,221 @@
+"""Chooses the layers and channels that train, inside a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_tinytrain.budget import Budget, LayerCosts
+from keras_tinytrain.plan import PlanLayer, UpdatePlan
+
+CRITERIA = ("tinytrain", "density")
+
+
+def select(
+    scores: Mapping[str, np.ndarray],
+    costs: LayerCosts,
+    budget: Budget,
+    *,
+    criterion: str = "tinytrain",
+) -> UpdatePlan:
+    """Chooses layers and channels by Fisher potential under both budgets.
+
+    For each layer that could be the first one trained, channels are taken
+    in the order of the criterion as long as they fit, the chain of input
+    gradients back to that layer paid first. Of these candidates the one
+    with the largest sum of Fisher potentials wins. A larger budget never
+    lowers that sum, since each candidate only grows.
+
+    Args:
+        scores: Fisher potential of each channel by layer, `(channels,)`.
+            Layers that are left out do not train.
+        costs: Costs of all layers, from `layer_costs`.
+        budget: What training may cost, in bytes of the cost model.
+        criterion: `"tinytrain"` is the paper's: layers in the order of
+            `s_i = P_i / ((params_i / max params) * (macs_i / max macs))`,
+            `P_i` the sum over channels, then channels by their potential.
+            `"density"` takes channels of all layers by their potential over
+            the share of the budget that they use.
+
+    Returns:
+        The `UpdatePlan`.
+
+    Raises:
+        ValueError: If no channel fits, with the smallest budget that would
+            do; if scores do not belong to the layers; or if the criterion is
+            unknown.
+
+    Reference:
+        - [TinyTrain](https://arxiv.org/abs/2307.09988), equations 2 and 3.
+    """
+    _check(scores, costs, criterion)
+    items = _Items(scores, costs)
+    limits = budget.memory_limit(), budget.macs_limit(costs.full_macs)
+    order = _order(items, costs, limits, criterion)
+    best, best_score = None, -1.0
+    for first in np.unique(items.layer):
+        taken = _fill(first, items, order, costs, limits)
+        score = items.score[taken].sum()
+        if len(taken) and score > best_score:
+            best, best_score = taken, score
+    if best is None:
+        raise ValueError(_too_small(np.unique(items.layer), costs, budget))
+    channels = {
+        costs[i].name: np.sort(items.channel[best[items.layer[best] == i]])
+        for i in np.unique(items.layer[best])
+    }
+    return make_plan(channels, costs, criterion, float(best_score))
+
+
+def first_affordable(costs: LayerCosts, budget: Budget) -> int:
+    """Returns the index of the earliest layer that the budget can train.
+
+    Raises:
+        ValueError: If it is too small for any layer.
+    """
+    memory, macs = budget.memory_limit(), budget.macs_limit(costs.full_macs)
+    for i, cost in enumerate(costs):
+        one = {cost.name: 1}
+        if costs.memory_bytes(one) <= memory and costs.macs(one) <= macs:
+            return i
+    raise ValueError(_too_small(range(len(costs)), costs, budget))
+
+
+def make_plan(
+    channels: Mapping[str, np.ndarray],
+    costs: LayerCosts,
+    criterion: str,
+    score: float = 0.0,
+) -> UpdatePlan:
+    """Returns the plan that trains these channels.
+
+    Args:
+        channels: Indices of trained channels by layer.
+        costs: Costs of all layers.
+        criterion: Name of what chose them.
+        score: Sum of their Fisher potentials.
+    """
+    counts = {name: len(c) for name, c in channels.items()}
+    return UpdatePlan(
+        layers=tuple(
+            PlanLayer(
+                name=cost.name,
+                size=cost.channels,
+                weights=cost.weights // cost.channels,
+                channels=tuple(int(c) for c in channels[cost.name]),
+            )
+            for cost in costs
+            if counts.get(cost.name)
+        ),
+        fingerprint=costs.fingerprint,
+        memory_bytes=costs.memory_bytes(counts),
+        macs=costs.macs(counts),
+        criterion=criterion,
+        cost_model=costs.model,
+        score=score,
+    )
+
+
+def full_plan(costs: LayerCosts) -> UpdatePlan:
+    """Returns the plan of FullTrain: every channel of every layer."""
+    every = {cost.name: np.arange(cost.channels) for cost in costs}
+    return make_plan(every, costs, "full")
+
+
+def last_layer_plan(costs: LayerCosts) -> UpdatePlan:
+    """Returns the plan of LastLayer: the last convolution or dense layer."""
+    last = costs[-1]
+    return make_plan({last.name: np.arange(last.channels)}, costs, "lastlayer")
+
+
+class _Items:
+    """All channels that may train, as parallel arrays."""
+
+    def __init__(self, scores, costs) -> None:
+        layers = [i for i, cost in enumerate(costs) if cost.name in scores]
+        sizes = [costs[i].channels for i in layers]
+        self.layer = np.repeat(layers, sizes)
+        self.channel = np.concatenate([np.arange(n) for n in sizes])
+        self.score = np.concatenate(
+            [np.asarray(scores[costs[i].name], float) for i in layers]
+        )
+        once, each = zip(*(costs.channel_bytes(i) for i in layers))
+        self.once = np.repeat(once, sizes)
+        self.bytes = np.repeat(each, sizes)
+        self.macs = np.repeat(
+            [costs[i].macs // costs[i].channels for i in layers], sizes
+        )
+
+
+def _order(items, costs, limits, criterion) -> np.ndarray:
+    """Ranks all items, best first; ties by layer and channel."""
+    if criterion == "density":
+        share = items.bytes / limits[0] + items.macs / limits[1]
+        if not share.any():  # Without limits.
+            share = np.ones_like(items.score)
+        return np.argsort(-items.score / share, kind="stable")
+    potential = np.bincount(items.layer, items.score, len(costs))
+    weights = np.array([cost.weights for cost in costs], float)
+    macs = np.array([cost.macs for cost in costs], float)
+    of_layer = potential / (weights / weights.max() * (macs / macs.max()))
+    # The last key is the most important one. The layer's number keeps the
+    # channels of layers with equal criteria together.
+    return np.lexsort((-items.score, items.layer, -of_layer[items.layer]))
+
+
+def _fill(first, items, order, costs, limits) -> np.ndarray:
+    """Takes items in order, from layer `first` on, until one does not fit."""
+    order = order[items.layer[order] >= first]
+    _, start = np.unique(items.layer[order], return_index=True)
+    memory = items.bytes[order].copy()
+    memory[start] += items.once[order][start]
+    memory = costs.fixed_bytes(first) + np.cumsum(memory)
+    macs = costs.macs({costs[first].name: 1}) - (
+        costs[first].macs // costs[first].channels
+    )
+    macs = macs + np.cumsum(items.macs[order])
+    fits = (memory <= limits[0]) & (macs <= limits[1])
+    return order[: len(order) if fits.all() else np.argmin(fits)]
+
+
+def _check(scores, costs, criterion) -> None:
+    if criterion not in CRITERIA:
+        raise ValueError(
+            f"Expected criterion to be one of {CRITERIA}. Received: "
+            f"criterion={criterion!r}"
+        )
+    sizes = {cost.name: cost.channels for cost in costs}
+    for name, score in scores.items():
+        if np.shape(score) != (sizes.get(name, -1),):
+            raise ValueError(
+                f"Expected scores of the layers {sorted(sizes)[:4]}..., one "
+                f"per channel. Received: {name!r} with shape "
+                f"{np.shape(score)} for {sizes.get(name, 'no')} channels"
+            )
+        if not np.isfinite(score).all() or np.min(score) < 0:
+            raise ValueError(
+                "Expected finite scores from 0. Received: "
+                f"{np.asarray(score)} for layer {name!r}"
+            )
+    if not scores:
+        raise ValueError("Expected scores of a layer. Received: none")
+
+
+def _too_small(layers, costs, budget) -> str:
+    """Says which budget would do for one channel."""
+    smallest = [
+        (
+            costs.memory_bytes({costs[i].name: 1}),
+            costs.macs({costs[i].name: 1}),
+        )
+        for i in layers
+    ]
+    memory = min(smallest)
+    macs = min(smallest, key=lambda pair: pair[1])
+    return (
+        "Expected a budget that one channel of one layer fits. The smallest "
+        f"in memory takes {memory[0]:,} bytes and {memory[1]:,} MACs, the "
+        f"smallest in MACs {macs[1]:,} MACs and {macs[0]:,} bytes "
+        f"({costs.model} model). Received: {budget}"
+    )

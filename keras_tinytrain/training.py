@@ -1,0 +1,277 @@
+"""The adaptation loop: trains the slices of a plan on a support set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_tinytrain.examples import Examples, as_examples, check_examples
+from keras_tinytrain.heads import (
+    accuracy,
+    cosine_logits,
+    cross_entropy,
+    prototypes,
+)
+from keras_tinytrain.window import Features, Window
+
+
+# Steps of an adaptation (PMF, utils/args.py).
+STEPS = 40
+# Augmented views of the support set that are kept.
+VIEWS = 4
+
+
+def fit(
+    model,
+    support: Examples,
+    *,
+    epochs: int = 1,
+    steps_per_epoch: int = STEPS,
+    views: int = VIEWS,
+    seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    validation_data: Any = None,
+    verbose: str | int = "auto",
+) -> keras.callbacks.History:
+    """Learns a task from its support set: trains the plan's channels.
+
+    All below the first trained layer is computed once per support image and
+    augmented view, not once per step. Each step takes all support images,
+    in one of the views.
+
+    Args:
+        model: A wrapped model with a plan, or with a callback that makes
+            one, as `TaskAdaptiveSparse` does.
+        support: The labelled images, labels from 0 to way - 1.
+        epochs: Epochs, after each of which the weights are written back.
+        steps_per_epoch: Steps in each.
+        views: Number of augmented views besides the images themselves.
+        seed: Seed of the views and of their order.
+        callbacks: Keras callbacks. A batch is a step.
+        validation_data: `Examples` or `(images, labels)` of the same classes,
+            evaluated after each epoch.
+        verbose: 0 shows no progress bar.
+
+    Returns:
+        The Keras `History`, with `loss` and `accuracy` of each epoch's last
+        step.
+
+    Raises:
+        ValueError: If the support set cannot be learned from, there is no
+            plan, or the loss is not finite. The weights are then as before.
+    """
+    check_examples(support, channels=model.network.input_shape[-1])
+    for name, value, least in (
+        ("epochs", epochs, 1),
+        ("steps_per_epoch", steps_per_epoch, 0),
+        ("views", views, 0),
+    ):
+        if not isinstance(value, int) or value < least:
+            raise ValueError(
+                f"Expected {name} to be an integer from {least}. Received: "
+                f"{name}={value!r}"
+            )
+    if validation_data is not None:
+        if not isinstance(validation_data, Examples):
+            validation_data = as_examples(*validation_data)
+        check_examples(validation_data, way=support.way)
+    if not model.compiled:
+        model.compile()
+    callback_list = keras.callbacks.CallbackList(
+        list(callbacks),
+        add_history=True,
+        add_progbar=verbose != 0,
+        model=model,
+        verbose=1 if verbose == "auto" else verbose,
+        epochs=epochs,
+        steps=steps_per_epoch,
+    )
+    template = model.optimizer
+    model.stop_training, model.support = False, support
+    try:
+        callback_list.on_train_begin()
+        if model.plan is None:
+            raise ValueError(
+                "Expected a model with a plan. Received: none. Add the "
+                "callback TaskAdaptiveSparse(budget), or `apply_plan` first."
+            )
+        session = _Session(model, support, views, seed)
+        model.optimizer = session.trainer.optimizer
+        logs: dict[str, float] = {}
+        for epoch in range(epochs):
+            callback_list.on_epoch_begin(epoch)
+            for step in range(steps_per_epoch):
+                callback_list.on_train_batch_begin(step)
+                logs = session.step()
+                callback_list.on_train_batch_end(step, logs)
+                if model.stop_training:
+                    break
+            session.write_back()
+            if validation_data is not None:
+                result = model.evaluate(
+                    validation_data, verbose=0, return_dict=True
+                )
+                logs |= {f"val_{name}": v for name, v in result.items()}
+            callback_list.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+        callback_list.on_train_end(logs)
+    finally:
+        model.optimizer, model.support = template, None
+    return model.history
+
+
+class _Session:
+    """One adaptation: the cached views and a trainer that is loaded."""
+
+    def __init__(self, model, support: Examples, views: int, seed: int) -> None:
+        self.model = model
+        self.window = model.training_window()
+        self.labels = tf.constant(support.labels, tf.int32)
+        self.clean = self.window.prefix(support.images)
+        self.views = [self.clean] + [
+            self.window.prefix_of_view(support.images, (seed, i << 16))
+            for i in range(views)
+        ]
+        self.random = np.random.default_rng(seed)
+        self.order: list[int] = []
+        self.before = self.window.pack()
+        vectors = self._class_vectors()
+        self.trainer, reset = model.trainer(
+            tf.size(self.before) + tf.size(vectors)
+        )
+        known = model.class_vectors
+        if not reset and known is not None and known.shape == vectors.shape:
+            vectors = known.value
+        self.trainer.start(vectors, reset=reset)
+
+    def step(self) -> dict[str, float]:
+        if not self.order:
+            self.order = list(self.random.permutation(len(self.views)))
+        view = self.views[self.order.pop()]
+        logs = self.trainer.step(self.clean, view, self.labels)
+        if not math.isfinite(logs["loss"]):
+            self.window.assign(self.before)
+            raise ValueError(
+                f"Expected a finite loss. Received: {logs['loss']}. Try a "
+                "lower learning rate. The weights are as before `fit`."
+            )
+        return logs
+
+    def write_back(self) -> None:
+        """Puts what the trainer holds into the model."""
+        slices, class_vectors = self.trainer.result()
+        self.window.assign(slices)
+        if class_vectors is None:
+            class_vectors = self._class_vectors()
+        self.model.set_class_vectors(class_vectors)
+
+    def _class_vectors(self) -> tf.Tensor:
+        embeddings = self.window.embed(
+            self.clean, self.window.pack(), self.window.channels()
+        )
+        way = int(tf.reduce_max(self.labels)) + 1
+        return prototypes(embeddings, self.labels, way)
+
+
+class Trainer:
+    """Trains all slices of a plan as one vector, compiled once.
+
+    The vector holds the trained kernels and biases of all layers and the
+    class vectors of a linear head. Its capacity is fixed, because the slots
+    of an optimizer are; what a plan leaves over stays zero. So a new plan is
+    a new content under a reset optimizer, and nothing is traced again.
+
+    Args:
+        window: The part of the network that runs in each step.
+        optimizer: A Keras optimizer that is not built yet.
+        capacity: Size of the vector.
+        head: `"prototype"` or `"linear"`.
+    """
+
+    def __init__(
+        self,
+        window: Window,
+        optimizer: keras.optimizers.Optimizer,
+        capacity: int,
+        head: str,
+    ) -> None:
+        self.window = window
+        self.head = head
+        self.vector = keras.Variable(tf.zeros(capacity), name="trained")
+        self.optimizer = optimizer
+        optimizer.build([self.vector])
+        self._initial = [tf.identity(v.value) for v in optimizer.variables]
+        self._compiled_step = tf.function(self._step, reduce_retracing=True)
+
+    def start(self, class_vectors: tf.Tensor, *, reset: bool) -> None:
+        """Loads the slices of the layers and the class vectors.
+
+        Args:
+            class_vectors: `(way, depth)`, where a linear head starts.
+            reset: Whether the optimizer forgets what it has gathered.
+        """
+        slices = self.window.pack()
+        self.channels = self.window.channels()
+        self.head_shape = tf.shape(class_vectors)
+        self.head_start = tf.size(slices)
+        content = slices
+        if self.head == "linear":
+            rows = tf.math.l2_normalize(class_vectors, axis=-1)
+            content = tf.concat([slices, tf.reshape(rows, [-1])], axis=0)
+        left = self.vector.shape[0] - content.shape[0]
+        self.vector.assign(tf.pad(content, [[0, left]]))
+        if reset:
+            for variable, value in zip(self.optimizer.variables, self._initial):
+                variable.assign(value)
+
+    def step(
+        self, clean: Features, view: Features, labels: tf.Tensor
+    ) -> dict[str, float]:
+        """Makes one step; returns the loss and the accuracy on the view.
+
+        Args:
+            clean: Boundary tensors of the support images.
+            view: Boundary tensors of their augmented views.
+            labels: `(n,)` int32.
+        """
+        loss, hits = self._compiled_step(
+            clean, view, labels, self.channels, self.head_start, self.head_shape
+        )
+        return {"accuracy": float(hits), "loss": float(loss)}
+
+    def result(self) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Returns the slices, and the class vectors of a linear head."""
+        slices = self.vector.value[: self.head_start]
+        if self.head != "linear":
+            return slices, None
+        size = tf.reduce_prod(self.head_shape)
+        rows = self.vector.value[self.head_start :][:size]
+        return slices, tf.reshape(rows, self.head_shape)
+
+    def _step(self, clean, view, labels, channels, head_start, head_shape):
+        with tf.GradientTape() as tape:
+            vector = tf.identity(self.vector.value)
+            tape.watch(vector)
+            slices = self.window.unpack(vector, channels)
+            if self.head == "linear":
+                embeddings = self.window.tail(view, slices)
+                rows = vector[head_start:][: tf.reduce_prod(head_shape)]
+                class_vectors = tf.reshape(rows, head_shape)
+            else:
+                # One pass over both: the prototypes carry gradient too.
+                both = tuple(tf.concat(pair, 0) for pair in zip(clean, view))
+                both = self.window.tail(both, slices)
+                count = tf.size(labels)
+                embeddings = both[count:]
+                class_vectors = prototypes(both[:count], labels, head_shape[0])
+            logits = cosine_logits(embeddings, class_vectors)
+            loss = tf.reduce_mean(cross_entropy(labels, logits))
+        gradient = tape.gradient(loss, vector)
+        self.optimizer.apply([gradient], [self.vector])
+        return loss, accuracy(labels, logits)

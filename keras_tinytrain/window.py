@@ -1,0 +1,191 @@
+"""The part of a network from some operation on, compiled once.
+
+Everything below is constant while the part above trains. The functions take
+the trained channels as arguments, so that no plan, no task and no number of
+images makes TensorFlow trace them again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from keras_tinytrain.augmentation import augment, value_range
+from keras_tinytrain.heads import cosine_logits, cross_entropy, pool
+from keras_tinytrain.network import Network, Slice
+
+# Images that pass through the prefix at a time. Bounds its memory.
+CHUNK = 64
+# The tensors between prefix and tail.
+Features = tuple[tf.Tensor, ...]
+
+
+class Window:
+    """Prefix and tail of a network, cut in front of one layer.
+
+    Args:
+        network: The network.
+        first: Name of the first layer of the tail.
+
+    Attributes:
+        layers: The masked layers of the tail by name, in order.
+    """
+
+    def __init__(self, network: Network, first: str) -> None:
+        self.network = network
+        self.first = first
+        self.start = network.position[first]
+        self.layers = {
+            name: layer
+            for name, layer in network.layers.items()
+            if network.position[name] >= self.start
+        }
+        self._boundary = network.live(self.start)
+        self._compiled_prefix = tf.function(
+            self._run_prefix, reduce_retracing=True
+        )
+        self._compiled_view = tf.function(
+            self._augment_and_run, reduce_retracing=True
+        )
+        self._compiled_embed = tf.function(
+            self._unpack_and_run, reduce_retracing=True
+        )
+        self._compiled_gate_gradients = tf.function(
+            self._gate_gradients, reduce_retracing=True
+        )
+
+    def prefix(self, images: np.ndarray) -> Features:
+        """Computes the boundary tensors of images."""
+        parts = [
+            self._compiled_prefix(tf.constant(images[i : i + CHUNK]))
+            for i in range(0, len(images), CHUNK)
+        ]
+        return _join(parts)
+
+    def prefix_of_view(
+        self, images: np.ndarray, seed: tuple[int, int]
+    ) -> Features:
+        """Computes the boundary tensors of one random view of images."""
+        low, high = value_range(images)
+        parts = []
+        for i in range(0, len(images), CHUNK):
+            chunk = tf.constant(images[i : i + CHUNK])
+            chunk_seed = tf.constant([seed[0], seed[1] + i])
+            parts.append(self._compiled_view(chunk, chunk_seed, low, high))
+        return _join(parts)
+
+    def _run_prefix(self, images: tf.Tensor) -> Features:
+        tensors = {0: tf.cast(images, tf.float32)}
+        tensors = self.network.run(tensors, 0, self.start, slices={})
+        return tuple(tensors[i] for i in self._boundary)
+
+    def _augment_and_run(self, images, seed, low, high) -> Features:
+        return self._run_prefix(augment(images, seed, low, high))
+
+    def tail(
+        self,
+        features: Features,
+        slices: dict[str, Slice],
+        gates: dict[str, tf.Tensor] | None = None,
+    ) -> tf.Tensor:
+        """Computes embeddings `(n, depth)`, not compiled; see `Network.run`."""
+        tensors = dict(zip(self._boundary, features))
+        tensors = self.network.run(tensors, self.start, None, slices, gates)
+        return pool(tensors[self.network.output])
+
+    def embed(
+        self, features: Features, trained: tf.Tensor, channels: Sequence
+    ) -> tf.Tensor:
+        """Computes embeddings.
+
+        Args:
+            features: Boundary tensors.
+            trained: What `pack` returned.
+            channels: The trained channels of each layer, `(k,)` int32 each.
+        """
+        return self._compiled_embed(features, trained, tuple(channels))
+
+    def _unpack_and_run(self, features, trained, channels):
+        return self.tail(features, self.unpack(trained, channels))
+
+    def gate_gradients(
+        self,
+        features: Features,
+        labels: tf.Tensor,
+        class_vectors: tf.Tensor,
+    ) -> tf.Tensor:
+        """Computes `sum_d a_nd g_nd` of all channels, `(n, all channels)`.
+
+        Here a is a layer's linear output and g the gradient of the summed
+        cross-entropy. A factor of one on each channel of each example has
+        this as its gradient.
+        """
+        return self._compiled_gate_gradients(
+            features, labels, class_vectors, self.pack(), self.channels()
+        )
+
+    def _gate_gradients(
+        self, features, labels, class_vectors, trained, channels
+    ):
+        slices = self.unpack(trained, channels)
+        gates = {}
+        for name, layer in self.layers.items():
+            rank = len(self.network.ops[self.network.position[name]].shape)
+            shape = [tf.size(labels), *([1] * (rank - 2)), layer.size]
+            gates[name] = tf.ones(tf.stack(shape))
+        with tf.GradientTape() as tape:
+            tape.watch(gates)
+            embeddings = self.tail(features, slices, gates)
+            logits = cosine_logits(embeddings, class_vectors)
+            loss = tf.reduce_sum(cross_entropy(labels, logits))
+        found = tape.gradient(loss, gates).values()
+        rows = [tf.reshape(g, [tf.size(labels), -1]) for g in found]
+        return tf.concat(rows, axis=-1)
+
+    def channels(self) -> tuple[tf.Tensor, ...]:
+        """Returns the trained channels of each layer of the tail."""
+        return tuple(tf.constant(m.channels) for m in self.layers.values())
+
+    def pack(self) -> tf.Tensor:
+        """Joins all trained slices of the tail in one vector."""
+        parts = [tf.zeros(0)]
+        for layer in self.layers.values():
+            _, kernel, bias = layer.slices()
+            parts += [tf.reshape(kernel, [-1]), bias]
+        return tf.concat(parts, axis=0)
+
+    def unpack(
+        self, trained: tf.Tensor, channels: Sequence[tf.Tensor]
+    ) -> dict[str, Slice]:
+        """Parts the vector of `pack` again, whatever may follow in it."""
+        sizes = []
+        for layer, chosen in zip(self.layers.values(), channels):
+            count = tf.size(chosen)
+            weights = math.prod(layer.kernel_shape[:-1])
+            sizes += [weights * count, count if layer.use_bias else 0]
+        parts = iter(tf.split(trained[: sum(sizes)], sizes))
+        slices = {}
+        for (name, layer), chosen in zip(self.layers.items(), channels):
+            shape = (*layer.kernel_shape[:-1], tf.size(chosen))
+            kernel = tf.reshape(next(parts), tf.stack(shape))
+            kernel.set_shape((*layer.kernel_shape[:-1], None))
+            slices[name] = chosen, kernel, next(parts)
+        return slices
+
+    def assign(self, trained: tf.Tensor) -> None:
+        """Writes the vector of `pack` back into the layers."""
+        slices = self.unpack(trained, self.channels())
+        for name, (_, kernel, bias) in slices.items():
+            layer = self.layers[name]
+            if layer.kernel_slice is not None:
+                layer.kernel_slice.assign(kernel)
+            if layer.bias_slice is not None:
+                layer.bias_slice.assign(bias)
+
+
+def _join(parts: list[Features]) -> Features:
+    """Joins the chunks of images again."""
+    return tuple(tf.concat(tensors, axis=0) for tensors in zip(*parts))
