@@ -23,7 +23,9 @@ def channel_fisher(
     the N support examples and the positions d; a is the output of the layer
     in front of its activation and g the gradient of the summed loss. The
     loss is the cross-entropy against the class means of the support
-    embeddings, held fixed, so that an example's gradient is its own.
+    embeddings, held fixed, so that an example's gradient is its own. Scores
+    are those of the wrapped weights, where a new plan begins, whatever has
+    been trained since.
 
     Args:
         model: A wrapped model.
@@ -54,7 +56,7 @@ def score_features(
 ) -> dict[str, np.ndarray]:
     """Scores the channels of a window from its boundary tensors."""
     labels = tf.constant(labels, tf.int32)
-    embeddings = window.embed(features, window.pack(), window.channels())
+    embeddings = window.embed(features, *window.untrained())
     class_vectors = prototypes(embeddings, labels, int(max(labels)) + 1)
     total = 0.0
     for i in range(0, len(labels), batch_size):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from typing import Any
 
@@ -59,14 +60,17 @@ def flatten(model: keras.Model) -> tuple[list[Op], int]:
     seen: dict[int, str] = {}
     for op in ops:
         if id(op.operation) in seen:
-            raise ValueError(
-                f"Expected every layer to be used once. Received: layer "
-                f"{op.name!r} is used again (first as "
-                f"{seen[id(op.operation)]!r}). Give each use a layer of its "
-                "own."
-            )
+            raise ValueError(_used_again(op.name, seen[id(op.operation)]))
         seen[id(op.operation)] = op.name
     return ops, output
+
+
+def _used_again(name: str, first: str) -> str:
+    return (
+        "Expected every layer to be used once. Received: layer "
+        f"{name!r} is used again (first as {first!r}). Give each use a layer "
+        "of its own."
+    )
 
 
 def _check(model: keras.Model) -> None:
@@ -99,8 +103,12 @@ def _append(model: keras.Model, source: int, path: str, ops: list[Op]) -> int:
     if isinstance(model, keras.Sequential):
         model = model._functional
     number = {id(model.inputs[0]): source}
-    for node in _nodes(model):
+    nodes = _nodes(model)
+    calls = collections.Counter(id(node.operation) for node in nodes)
+    for node in nodes:
         operation, name = node.operation, path + node.operation.name
+        if calls[id(operation)] > 1:
+            raise ValueError(_used_again(name, name))
         inputs = tuple(number[id(tensor)] for tensor in node.input_tensors)
         if len(node.outputs) != 1:
             raise ValueError(

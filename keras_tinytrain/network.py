@@ -59,6 +59,12 @@ class Network:
             else:
                 _check_weightless(op)
             self.ops.append(op)
+        if not self.layers:
+            raise ValueError(
+                "Expected a model with a Conv2D, DepthwiseConv2D or Dense "
+                "layer. Received: none in the model "
+                f"{model.name!r}, which leaves nothing to train."
+            )
 
     @property
     def fingerprint(self) -> str:
@@ -124,6 +130,7 @@ def _foldable_norms(ops: list[Op], output: int) -> dict[str, Op]:
             and op.output != output
             and isinstance(behind[0].operation, keras.layers.BatchNormalization)
             and op.operation.activation is keras.activations.linear
+            and behind[0].operation.axis in (-1, len(op.shape) - 1)
         ):
             norms[op.name] = behind[0]
     return norms
@@ -135,7 +142,7 @@ def _check_weightless(op: Op) -> None:
     kind = type(op.operation).__name__
     remedy = (
         "Put it directly behind a Conv2D, DepthwiseConv2D or Dense layer "
-        "without activation, where it can be folded."
+        "without activation, with axis=-1, where it can be folded."
         if kind == "BatchNormalization"
         else "Replace it by Conv2D, DepthwiseConv2D or Dense layers."
     )

@@ -22,10 +22,11 @@ def select(
     """Chooses layers and channels by Fisher potential under both budgets.
 
     For each layer that could be the first one trained, channels are taken
-    in the order of the criterion as long as they fit, the chain of input
-    gradients back to that layer paid first. Of these candidates the one
-    with the largest sum of Fisher potentials wins. A larger budget never
-    lowers that sum, since each candidate only grows.
+    in the order of the criterion as long as they fit, of this layer alone
+    and of all from it on, the chain of input gradients back to that layer
+    paid first. Of these candidates the one with the largest sum of Fisher
+    potentials wins. A larger budget never lowers that sum, since each
+    candidate only grows.
 
     Args:
         scores: Fisher potential of each channel by layer, `(channels,)`.
@@ -36,7 +37,7 @@ def select(
             `s_i = P_i / ((params_i / max params) * (macs_i / max macs))`,
             `P_i` the sum over channels, then channels by their potential.
             `"density"` takes channels of all layers by their potential over
-            the share of the budget that they use.
+            their share of the bytes and MACs of all channels.
 
     Returns:
         The `UpdatePlan`.
@@ -52,13 +53,15 @@ def select(
     _check(scores, costs, criterion)
     items = _Items(scores, costs)
     limits = budget.memory_limit(), budget.macs_limit(costs.full_macs)
-    order = _order(items, costs, limits, criterion)
+    order = _order(items, costs, criterion)
     best, best_score = None, -1.0
-    for first in np.unique(items.layer):
-        taken = _fill(first, items, order, costs, limits)
-        score = items.score[taken].sum()
-        if len(taken) and score > best_score:
-            best, best_score = taken, score
+    ranked = items.layer[order]
+    for first in np.unique(ranked):
+        for some in (order[ranked >= first], order[ranked == first]):
+            taken = _fill(first, items, some, costs, limits)
+            score = items.score[taken].sum()
+            if len(taken) and score > best_score:
+                best, best_score = taken, score
     if best is None:
         raise ValueError(_too_small(np.unique(items.layer), costs, budget))
     channels = {
@@ -148,12 +151,12 @@ class _Items:
         )
 
 
-def _order(items, costs, limits, criterion) -> np.ndarray:
+def _order(items, costs, criterion) -> np.ndarray:
     """Ranks all items, best first; ties by layer and channel."""
     if criterion == "density":
-        share = items.bytes / limits[0] + items.macs / limits[1]
-        if not share.any():  # Without limits.
-            share = np.ones_like(items.score)
+        # Shares of all, not of the limits: an order that changed with the
+        # budget could lower the score of a larger one.
+        share = items.bytes / items.bytes.sum() + items.macs / items.macs.sum()
         return np.argsort(-items.score / share, kind="stable")
     potential = np.bincount(items.layer, items.score, len(costs))
     weights = np.array([cost.weights for cost in costs], float)
@@ -165,8 +168,7 @@ def _order(items, costs, limits, criterion) -> np.ndarray:
 
 
 def _fill(first, items, order, costs, limits) -> np.ndarray:
-    """Takes items in order, from layer `first` on, until one does not fit."""
-    order = order[items.layer[order] >= first]
+    """Takes items of layers from `first` on, until one does not fit."""
     _, start = np.unique(items.layer[order], return_index=True)
     memory = items.bytes[order].copy()
     memory[start] += items.once[order][start]

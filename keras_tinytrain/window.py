@@ -119,12 +119,13 @@ class Window:
     ) -> tf.Tensor:
         """Computes `sum_d a_nd g_nd` of all channels, `(n, all channels)`.
 
+        It does so at the wrapped weights, as if nothing had been trained.
         Here a is a layer's linear output and g the gradient of the summed
         cross-entropy. A factor of one on each channel of each example has
         this as its gradient.
         """
         return self._compiled_gate_gradients(
-            features, labels, class_vectors, self.pack(), self.channels()
+            features, labels, class_vectors, *self.untrained()
         )
 
     def _gate_gradients(
@@ -148,6 +149,10 @@ class Window:
     def channels(self) -> tuple[tf.Tensor, ...]:
         """Returns the trained channels of each layer of the tail."""
         return tuple(tf.constant(m.channels) for m in self.layers.values())
+
+    def untrained(self) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        """Returns what `pack` and `channels` do of a model without plan."""
+        return tf.zeros(0), (tf.zeros(0, tf.int32),) * len(self.layers)
 
     def pack(self) -> tf.Tensor:
         """Joins all trained slices of the tail in one vector."""

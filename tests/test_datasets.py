@@ -121,7 +121,7 @@ def test_real_visual_wake_words_has_two_classes():
     dataset = real("vww")
     drawn = draw_episode(dataset, seed=0, way=2, shot=10)
     assert sorted(drawn.classes) == ["no_person", "person"]
-    with pytest.raises(ValueError, match="at least 5.*Give a smaller `way`"):
+    with pytest.raises(ValueError, match=r"at least 5.*Give a smaller `way`"):
         draw_episode(dataset, seed=0)
 
 
@@ -208,7 +208,7 @@ def test_an_absent_dataset_says_where_and_what_to_do(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", [pathlib.Path("nowhere"), "no/where"])
 def test_an_absent_path_is_refused(path):
-    with pytest.raises(FileNotFoundError, match="nowhere|no/where"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere|no/where"):
         load(path)
 
 
@@ -240,7 +240,7 @@ def test_arrays_with_groups():
 
 
 @pytest.mark.parametrize(
-    "changes, words",
+    ("changes", "words"),
     [
         ({"images": np.zeros((4, 8, 8))}, "shape"),
         ({"labels": np.array([0.0, 0.0, 1.0, 1.0])}, "float64"),

@@ -152,10 +152,11 @@ def test_the_same_seed_gives_the_same_episode(fixed):
 
 
 def test_global_random_state_is_neither_used_nor_moved():
-    np.random.seed(0)
-    before = np.random.get_state()[1].copy()
+    np.random.seed(0)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
     draw_episode(plain(6, 30), seed=0)
-    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    after = np.random.get_state()[1]  # noqa: NPY002
+    np.testing.assert_array_equal(after, before)
 
 
 @pytest.mark.parametrize("fixed", [{}, {"way": 5, "shot": 5}])
@@ -204,7 +205,7 @@ def test_classes_with_too_few_images_are_passed_over():
 
 
 @pytest.mark.parametrize(
-    "dataset, settings, words",
+    ("dataset", "settings", "words"),
     [
         (plain(4, 20), {}, "at least 5 classes.*Received: 4 of 4"),
         (plain(6, 20), {"way": 7, "shot": 1}, "at least 7.*Received: 6 of 6"),
@@ -230,7 +231,7 @@ def test_impossible_episodes_are_refused(dataset, settings, words):
 
 
 @pytest.mark.parametrize(
-    "name, value",
+    ("name", "value"),
     [
         ("seed", -1),
         ("seed", 0.5),

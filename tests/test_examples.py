@@ -26,7 +26,7 @@ def test_a_query_set_may_lack_classes():
 
 
 @pytest.mark.parametrize(
-    "examples, words",
+    ("examples", "words"),
     [
         (make(np.zeros(0, int)), "0 images"),
         (make([0, 0]), "only the label 0"),

@@ -118,13 +118,13 @@ def test_a_corrupt_image_is_named(root, data):
     path = root / "b" / "1.png"
     path.write_bytes(path.read_bytes()[:-20] if data is None else data)
     dataset = ImageFolder(root)
-    with pytest.raises(ValueError, match="can be decoded.*1.png"):
+    with pytest.raises(ValueError, match=r"can be decoded.*1.png"):
         dataset.load(dataset.items("b"))
 
 
 def test_a_class_without_images_is_named(root):
     (root / "empty").mkdir()
-    with pytest.raises(ValueError, match="every class folder.*empty"):
+    with pytest.raises(ValueError, match=r"every class folder.*empty"):
         ImageFolder(root)
 
 
@@ -140,5 +140,5 @@ def test_a_missing_folder_is_refused(tmp_path):
 
 @pytest.mark.parametrize("size", [96, (96,), (0, 96), (96.0, 96), None])
 def test_bad_image_sizes_are_refused(root, size):
-    with pytest.raises(ValueError, match="Expected `image_size`.*Received"):
+    with pytest.raises(ValueError, match=r"Expected `image_size`.*Received"):
         ImageFolder(root, image_size=size)

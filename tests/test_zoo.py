@@ -49,7 +49,7 @@ def published_convolutions(net):
 
 
 @pytest.mark.parametrize(
-    "name, layers, weights, mega_macs",
+    ("name", "layers", "weights", "mega_macs"),
     [
         ("mcunet", 42, 463_216, 22.454),
         ("mobilenet_v2", 52, 288_864, 17.450),
@@ -204,7 +204,7 @@ def test_unknown_weights(name):
 
 @pytest.mark.parametrize("shape", [(31, 128, 3), (128, 31, 3), (128, 128)])
 def test_bad_input_shape(shape):
-    with pytest.raises(ValueError, match="at least 32, or None. Received"):
+    with pytest.raises(ValueError, match=r"at least 32, or None. Received"):
         zoo.MCUNet(weights=None, input_shape=shape)
 
 

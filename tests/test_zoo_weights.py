@@ -229,7 +229,7 @@ def test_missing_file_is_named_with_the_remedy(tiny_folder, missing):
 
 def test_missing_folder_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv(weights.WEIGHTS_ENV, str(tmp_path / "nowhere"))
-    with pytest.raises(FileNotFoundError, match="nowhere/mcunet-5fps.json"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere/mcunet-5fps.json"):
         zoo.MCUNet()
 
 
@@ -248,13 +248,15 @@ def test_missing_array(tiny_folder, monkeypatch):
     del arrays["stem/bias"]
     np.savez(tiny_folder / "tiny.npz", **arrays)
     register(tiny_folder / "tiny.npz", monkeypatch)
-    with pytest.raises(ValueError, match="Expected the arrays.*'stem/bias'"):
+    with pytest.raises(ValueError, match=r"Expected the arrays.*'stem/bias'"):
         weights.load_imagenet(tiny_model(), "tiny")
 
 
 def test_other_layers_are_refused(tiny_folder):
     model = zoo.MCUNet(weights=None, input_shape=(32, 32, 3))
-    with pytest.raises(ValueError, match="only in the model .*block13_project"):
+    with pytest.raises(
+        ValueError, match=r"only in the model .*block13_project"
+    ):
         weights.load_imagenet(model, "tiny")
 
 
@@ -293,7 +295,7 @@ def test_damaged_download_is_fetched_again_then_refused(
         return str(tiny_checkpoint)
 
     monkeypatch.setattr(keras.utils, "get_file", get_file)
-    with pytest.raises(ValueError, match="tiny.pkl.*sha256.*Received: "):
+    with pytest.raises(ValueError, match=r"tiny.pkl.*sha256.*Received: "):
         weights.load_imagenet(tiny_model(), "tiny")
     assert forced == [False, True]
 
@@ -336,7 +338,7 @@ def test_malicious_archive_is_not_executed(tmp_path, protocol):
 
 
 @pytest.mark.parametrize(
-    "pickled, message",
+    ("pickled", "message"),
     [
         (b"ctorch._utils\n_rebuild_tensor_v2\n.", "torch._utils._rebuild"),
         (b"cbuiltins\neval\n.", "builtins.eval"),
@@ -354,9 +356,9 @@ def test_anything_but_plain_arrays_is_refused(tmp_path, pickled, message):
 def test_not_an_archive(tmp_path):
     path = tmp_path / "a.pkl"
     path.write_bytes(pickle.dumps({}))
-    with pytest.raises(ValueError, match="zip archive.*Received: path="):
+    with pytest.raises(ValueError, match=r"zip archive.*Received: path="):
         read_torch_pickle(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/other", b"")
-    with pytest.raises(ValueError, match="one member.*archive/other"):
+    with pytest.raises(ValueError, match=r"one member.*archive/other"):
         read_torch_pickle(path)

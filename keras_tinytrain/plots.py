@@ -1,0 +1,268 @@
+"""Figures, drawn without a display and without matplotlib's global state."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_tinytrain.plan import UpdatePlan
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+# Okabe and Ito, without their yellow and black: told apart with any colour
+# vision, and on paper. More plans than that are drawn as one shaded strip.
+COLORS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#e69f00",
+)
+_FROZEN = "#e9e9ee"
+# Share of a row's height that is filled; the rest parts the rows.
+_FILL = 0.76
+
+
+def plot_plan(
+    plans: UpdatePlan | Sequence[UpdatePlan],
+    *,
+    labels: Sequence[str] | None = None,
+    title: str | None = None,
+    path: str | os.PathLike | None = None,
+) -> Figure:
+    """Draws which channels of which layers plans train.
+
+    On the left a strip for each layer and plan, coloured where a channel is
+    trained; on the right the number of weights trained. A layer that only
+    some of the plans train has an empty strip for the others. More than six
+    plans share a strip, the darker the more of them train the channel, and
+    the bars are means with the least and the most as whiskers.
+
+    Args:
+        plans: A plan, or plans for the same network, such as those of
+            several tasks.
+        labels: Name of each plan. `"task 1"`, `"task 2"`, ... when None.
+        title: Title of the figure.
+        path: File to save the figure in, png or any other that matplotlib
+            knows. Not saved when None.
+
+    Returns:
+        The `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: If there is no plan, or the plans are for several
+            networks, or there is not one label per plan.
+
+    Example:
+    >>> plot_plan(model.plan, path="plan.png")
+    """
+    from matplotlib.figure import Figure
+
+    plans = [plans] if isinstance(plans, UpdatePlan) else list(plans)
+    _check(plans, labels)
+    labels = labels or [f"task {i + 1}" for i in range(len(plans))]
+    layers = _layers(plans)
+    lines = len(plans) if len(plans) <= len(COLORS) else 1
+    height = 1.5 + max(0.3, 0.1 * lines) * max(len(layers), 1)
+    figure = Figure(
+        figsize=(10, height + (0.2 * lines if lines > 1 else 0.2)),
+        dpi=150,
+        layout="constrained",
+    )
+    strips, bars = figure.subplots(
+        1, 2, sharey=True, gridspec_kw={"width_ratios": (3, 1)}
+    )
+    heading = title or "Trained channels"
+    if len(plans) > lines:
+        _draw_shares(figure, strips, bars, plans, layers)
+        heading += f"\n{_cost(plans)}"
+    elif lines > 1:
+        handles = [
+            _draw(strips, bars, plan, layers, i, lines)
+            for i, plan in enumerate(plans)
+        ]
+        named = [f"{n}: {_cost([p])}" for n, p in zip(labels, plans)]
+        figure.legend(
+            handles,
+            named,
+            loc="outside lower center",
+            frameon=False,
+            fontsize=9,
+        )
+    else:
+        _draw(strips, bars, plans[0], layers, 0, 1)
+        heading += f"\n{_cost(plans)}"
+    figure.suptitle(heading, fontsize=12)
+    _decorate(strips, bars, layers)
+    if path is not None:
+        figure.savefig(path)
+    return figure
+
+
+def _check(plans, labels) -> None:
+    networks = sorted({plan.fingerprint for plan in plans})
+    if len(networks) != 1:
+        raise ValueError(
+            "Expected one or more plans for the same network. Received: "
+            f"{len(plans)} plans with the fingerprints {networks}"
+        )
+    if labels is not None and len(labels) != len(plans):
+        raise ValueError(
+            f"Expected {len(plans)} labels, one per plan. "
+            f"Received: labels={labels!r}"
+        )
+
+
+def _layers(plans: Sequence[UpdatePlan]) -> dict[str, int]:
+    """Returns the sizes of all layers in any plan, in network order.
+
+    A plan knows the order of its own layers only. Of several, each layer
+    goes behind those that come before it in some plan.
+    """
+    sizes = {c.name: c.size for plan in plans for c in plan.layers}
+    before: dict[str, set[str]] = {name: set() for name in sizes}
+    for plan in plans:
+        names = [c.name for c in plan.layers]
+        for i, name in enumerate(names):
+            before[name].update(names[:i])
+    ordered: dict[str, int] = {}
+    while len(ordered) < len(sizes):
+        # By name among those that no plan puts in order.
+        name = min(
+            n for n in sizes if n not in ordered and before[n] <= set(ordered)
+        )
+        ordered[name] = sizes[name]
+    return ordered
+
+
+def _draw(
+    strips: Axes,
+    bars: Axes,
+    plan: UpdatePlan,
+    layers: dict[str, int],
+    index: int,
+    count: int,
+) -> Patch:
+    """Draws one plan, its line in the row of each layer."""
+    from matplotlib.patches import Patch
+
+    color = COLORS[index]
+    height = _FILL / count
+    trained = {layer.name: layer for layer in plan.layers}
+    for row, (name, size) in enumerate(layers.items()):
+        top = row - _FILL / 2 + index * height
+        # A gap between plans tells one empty strip from the next.
+        box = (top, height * (0.88 if count > 1 else 1.0))
+        strips.broken_barh([(0, 100)], box, facecolor=_FROZEN)
+        if name not in trained:
+            continue
+        layer = trained[name]
+        spans = [
+            (100 * start / size, 100 * (stop - start) / size)
+            for start, stop in _runs(layer.channels)
+        ]
+        strips.broken_barh(spans, box, facecolor=color, linewidth=0)
+        weights = len(layer.channels) * layer.weights
+        bars.barh(top + box[1] / 2, weights, height=box[1], color=color)
+        if count == 1:
+            text = f" {len(layer.channels)} of {size}"
+            bars.annotate(text, (weights, row), va="center", fontsize=8)
+    return Patch(color=color)
+
+
+def _draw_shares(
+    figure: Figure,
+    strips: Axes,
+    bars: Axes,
+    plans: Sequence[UpdatePlan],
+    layers: dict[str, int],
+) -> None:
+    """Draws how many of many plans train each channel."""
+    from matplotlib import cm, colormaps, colors
+
+    count = len(plans)
+    # The palest blues are too near to the grey of "never".
+    blues = colormaps["Blues"](np.linspace(0.35, 1.0, count))
+    colormap = colors.ListedColormap([_FROZEN, *blues])
+    norm = colors.BoundaryNorm(np.arange(count + 2) - 0.5, count + 1)
+    for row, (name, size) in enumerate(layers.items()):
+        trained = np.zeros((count, size), int)
+        weights = np.zeros(count)
+        for i, plan in enumerate(plans):
+            for layer in plan.layers:
+                if layer.name == name:
+                    trained[i, list(layer.channels)] = 1
+                    weights[i] = len(layer.channels) * layer.weights
+        strips.pcolormesh(
+            np.linspace(0, 100, size + 1),
+            [row - _FILL / 2, row + _FILL / 2],
+            trained.sum(axis=0, keepdims=True),
+            cmap=colormap,
+            norm=norm,
+        )
+        mean = weights.mean()
+        reach = [[mean - weights.min()], [weights.max() - mean]]
+        bars.barh(row, mean, _FILL, xerr=reach, color=COLORS[0], capsize=3)
+    bar = figure.colorbar(
+        cm.ScalarMappable(norm, colormap),
+        ax=[strips, bars],
+        location="bottom",
+        shrink=0.4,
+        aspect=40,
+        label=f"Tasks, of {count}, that train the channel",
+    )
+    bar.set_ticks(np.unique(np.linspace(0, count, 6).astype(int)))
+
+
+def _runs(channels: Sequence[int]) -> list[tuple[int, int]]:
+    """Joins neighbours: `(0, 1, 5)` becomes `[(0, 2), (5, 6)]`."""
+    runs: list[tuple[int, int]] = []
+    for c in channels:
+        if runs and runs[-1][1] == c:
+            runs[-1] = (runs[-1][0], c + 1)
+        else:
+            runs.append((c, c + 1))
+    return runs
+
+
+def _decorate(strips: Axes, bars: Axes, layers: dict[str, int]) -> None:
+    rows = max(len(layers), 1)
+    strips.set(
+        xlim=(0, 100),
+        ylim=(rows - 0.5, -0.5),
+        xlabel="Output channels, first to last (% of the layer)",
+    )
+    strips.set_title("Which channels train", fontsize=10)
+    strips.set_yticks(
+        range(len(layers)), [f"{n}  ({size})" for n, size in layers.items()]
+    )
+    strips.set_ylabel("Layer (its channels)")
+    bars.set_xlabel("Trained weights")
+    bars.set_title("How many weights", fontsize=10)
+    bars.xaxis.set_major_formatter("{x:,.0f}")
+    bars.xaxis.get_major_locator().set_params(nbins=4, integer=True)
+    bars.margins(x=0.3)
+    bars.set_xlim(left=0)
+    for axes in (strips, bars):
+        axes.tick_params(axis="y", length=0)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    if not layers:
+        strips.annotate("nothing is trained", (50, 0), ha="center", va="center")
+
+
+def _cost(plans: Sequence[UpdatePlan]) -> str:
+    """Returns what the plans cost at most."""
+    weights = max(p.trained_weights for p in plans)
+    memory = max(p.memory_bytes for p in plans) / 1024**2
+    macs = max(p.macs for p in plans) / 1e6
+    return ("at most " if len(plans) > 1 else "") + (
+        f"{weights:,} weights, {memory:.2f} MB ({plans[0].cost_model} model), "
+        f"{macs:.2f} M backward MACs"
+    )

@@ -1,0 +1,178 @@
+"""Laws 2, 3, 6 and 10: what training changes, and that nothing else does."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_tinytrain as ktt
+from keras_tinytrain import heads
+
+OPTIMIZERS = {
+    "adam": lambda: keras.optimizers.Adam(1e-2),
+    "adamw": lambda: keras.optimizers.AdamW(1e-2, weight_decay=0.1),
+    "sgd": lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    "rmsprop": lambda: keras.optimizers.RMSprop(1e-2, momentum=0.5),
+    "lion": lambda: keras.optimizers.Lion(1e-3, weight_decay=0.1),
+}
+FIRST = {"expand": [0, 3, 7], "dw": [5], "last": [1, 2]}
+SECOND = {"project": [0, 2], "last": [2, 4]}
+
+
+def fit(model, task, **settings):
+    settings = {"steps_per_epoch": 3, "views": 1, "verbose": 0} | settings
+    return model.fit(task, **settings)
+
+
+def check_only_these_changed(before, after, channels):
+    for name, pair in before.items():
+        trained = list(channels.get(name, ()))
+        others = np.setdiff1d(np.arange(pair[0].shape[-1]), trained)
+        for old, new in zip(pair, after[name]):
+            np.testing.assert_array_equal(old[..., others], new[..., others])
+            moved = (old != new).reshape(-1, old.shape[-1]).any(axis=0)
+            assert moved[trained].all(), name
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "norm"),
+    [*((name, False) for name in OPTIMIZERS), ("adamw", True)],
+)
+def test_untrained_channels_are_bit_equal(
+    optimizer, norm, make_net, make_plan, task, weights_of
+):
+    model = ktt.wrap(make_net(norm))
+    model.compile(OPTIMIZERS[optimizer]())
+    source = [w.numpy() for w in model.source.weights]
+    before = weights_of(model)
+    for channels in (FIRST, SECOND, {"stem": [3], "expand": [1]}):
+        ktt.apply_plan(model, make_plan(model, channels))
+        fit(model, task, epochs=2)
+        check_only_these_changed(before, weights_of(model), channels)
+    for old, new in zip(source, model.source.weights):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_new_plan_starts_a_new_optimizer(net, make_plan, task, weights_of):
+    """What an earlier plan gathered in the slots moves nothing later."""
+    results = []
+    for earlier in (None, FIRST):
+        model = ktt.wrap(net)
+        model.compile(OPTIMIZERS["sgd"]())
+        model.first_candidate = "stem"
+        if earlier:
+            ktt.apply_plan(model, make_plan(model, earlier))
+            fit(model, task)
+        ktt.apply_plan(model, make_plan(model, SECOND))
+        fit(model, task)
+        results.append(weights_of(model))
+    for name, (kernel, bias) in results[0].items():
+        np.testing.assert_array_equal(kernel, results[1][name][0])
+        np.testing.assert_array_equal(bias, results[1][name][1])
+
+
+@pytest.mark.parametrize("head", heads.HEADS)
+def test_a_loop_of_the_users_own_moves_the_slices_alone(
+    head, make_net, make_plan, task, weights_of
+):
+    """AdamW over `trainable_variables`, as with any Keras model."""
+    model = ktt.wrap(make_net(norm=True), head=head)
+    ktt.apply_plan(model, make_plan(model, FIRST))
+    fit(model, task, steps_per_epoch=0)
+    before = weights_of(model)
+    optimizer = OPTIMIZERS["adamw"]()
+    shapes = [v.shape for v in model.trainable_variables]
+    slices = [(1, 1, 4, 3), (3,), (3, 3, 1), (1,), (3, 3, 4, 2), (2,)]
+    assert shapes == ([(3, 6)] if head == "linear" else []) + slices
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            logits = model(task.images, training=True)
+            loss = tf.reduce_mean(heads.cross_entropy(task.labels, logits))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+    check_only_these_changed(before, weights_of(model), FIRST)
+
+
+@pytest.mark.parametrize("head", heads.HEADS)
+def test_a_full_plan_is_plain_training(head, net, task, weights_of):
+    model = ktt.wrap(net, head=head)
+    ktt.apply_plan(model, ktt.full_plan(ktt.layer_costs(model)))
+    history = fit(model, task, epochs=5, steps_per_epoch=1, views=0).history[
+        "loss"
+    ]
+
+    labels = tf.constant(task.labels)
+    vectors = heads.prototypes(heads.pool(net(task.images)), labels, 3)
+    vectors = tf.Variable(tf.math.l2_normalize(vectors, axis=-1))
+    variables = list(net.trainable_variables)
+    if head == "linear":
+        variables.append(vectors)
+    optimizer, losses = keras.optimizers.Adam(1e-3), []
+    for _ in range(5):
+        with tf.GradientTape() as tape:
+            embeddings = heads.pool(net(task.images, training=True))
+            classes = vectors
+            if head == "prototype":
+                classes = heads.prototypes(embeddings, labels, 3)
+            logits = heads.cosine_logits(embeddings, classes)
+            loss = tf.reduce_mean(heads.cross_entropy(labels, logits))
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        losses.append(float(loss))
+
+    # Adam divides by the root of the gradient's square: an entry whose
+    # gradient nearly cancels out keeps a rounding error of 1e-7 in relative
+    # size. A step moves a weight by at most 1e-3.
+    np.testing.assert_allclose(history, losses, rtol=1e-4)
+    for name, (kernel, bias) in weights_of(model).items():
+        layer = net.get_layer(name)
+        expected = layer.kernel.numpy().reshape(kernel.shape)
+        np.testing.assert_allclose(kernel, expected, atol=2e-5)
+        np.testing.assert_allclose(bias, layer.bias, atol=2e-5)
+    if head == "linear":
+        np.testing.assert_allclose(model.class_vectors, vectors, atol=2e-5)
+
+
+@pytest.mark.parametrize("head", heads.HEADS)
+def test_an_empty_plan_changes_no_bit(head, net, make_plan, task, weights_of):
+    model = ktt.wrap(net, head=head)
+    before, embeddings = weights_of(model), model.embed(task.images).numpy()
+    ktt.apply_plan(model, make_plan(model, {}))
+    assert model.plan.layers == ()
+    fit(model, task)
+    check_only_these_changed(before, weights_of(model), {})
+    np.testing.assert_array_equal(model.embed(task.images), embeddings)
+
+
+@pytest.mark.parametrize("channels", [{"project": [1, 2]}, {"last": [0, 5]}])
+def test_cached_training_is_uncached_training(
+    channels, net, make_plan, task, weights_of
+):
+    """The window begins at the first trained layer, or runs it all."""
+    results = []
+    for first in (None, "stem"):
+        model = ktt.wrap(net)
+        ktt.apply_plan(model, make_plan(model, channels))
+        model.first_candidate = first
+        history = fit(model, task, steps_per_epoch=8, views=2, seed=3)
+        results.append((weights_of(model), history.history["loss"]))
+    (cached, loss), (uncached, other_loss) = results
+    np.testing.assert_allclose(loss, other_loss, rtol=1e-5)
+    for name, (kernel, bias) in cached.items():
+        # The same numbers, compiled in other pieces; see Adam above.
+        np.testing.assert_allclose(kernel, uncached[name][0], atol=1e-5)
+        np.testing.assert_allclose(bias, uncached[name][1], atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_weights(net, task, weights_of):
+    results = []
+    for seed in (7, 7, 8):
+        model = ktt.wrap(net)
+        callback = ktt.TaskAdaptiveSparse(ktt.Budget(macs=0.5))
+        fit(model, task, views=2, seed=seed, callbacks=[callback])
+        results.append((model.plan.to_json(), weights_of(model)))
+    (plan, weights), (again, weights_again), (_, others) = results
+    assert plan == again
+    for name, pair in weights.items():
+        np.testing.assert_array_equal(pair[0], weights_again[name][0])
+        np.testing.assert_array_equal(pair[1], weights_again[name][1])
+    assert (weights["last"][0] != others["last"][0]).any()
