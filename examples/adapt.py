@@ -23,7 +23,7 @@ METHODS = ["none", "lastlayer", "full", "tinytrain"]
 ROW = "{:<10}{:>16}{:>9}{:>9}{:>10}{:>13}{:>12}{:>9}".format
 HEADS = "Accuracy,First s,s/task,Selecting,Bytes,MACs,Weights".split(",")
 NOTE = """Accuracy: mean on the query sets, 95 % interval over tasks. Seconds:
-first task (TensorFlow traces), median of the others, scoring and selecting."""
+first task (which traces), median of the others, scoring and selecting."""
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("net", "mcunet", "Net of the zoo, or a .keras file.")
@@ -55,12 +55,11 @@ def build_net() -> keras.Model:
 
 def build_learner(net: keras.Model, method: str) -> tuple:
     """Returns a wrapped copy of the net, and the callback that plans."""
-    model = ktt.wrap(net, head=FLAGS.head)
+    model, cost_model = ktt.wrap(net, head=FLAGS.head), FLAGS.cost_model
     if method == "tinytrain":
         budget = ktt.Budget(memory=FLAGS.memory, macs=FLAGS.macs)
-        cost_model = FLAGS.cost_model
         return model, ktt.TaskAdaptiveSparse(budget, cost_model=cost_model)
-    costs = ktt.layer_costs(model, cost_model=FLAGS.cost_model)
+    costs = ktt.layer_costs(model, cost_model=cost_model)
     plans = {
         "none": make_plan({}, costs, "none"),
         "lastlayer": ktt.last_layer_plan(costs),
@@ -125,8 +124,8 @@ def main(argv: list[str]) -> None:
     way, shot = FLAGS.way or None, FLAGS.shot or None
     for seed in range(FLAGS.seed, FLAGS.seed + FLAGS.tasks):
         task = ktt.sample_episode(dataset, seed=seed, way=way, shot=shot)
-        counts = task.support.way, len(task.support), len(task.query)
-        print("Seed {}: {} classes, {} + {} images".format(seed, *counts))
+        size = f"{task.support.way} classes, {len(task.support)} images"
+        print(f"Task of seed {seed}: {size}")
         for name, learner in learners.items():
             runs[name].append(adapt(*learner, task, name))
     title = f"{net.name} on {dataset.name}"

@@ -78,7 +78,7 @@ def _bytes(memory: int | str | None) -> int | None:
             number, unit = match[1], match[2].lower()
     try:
         size = None if memory is None else int(float(number) * _UNITS[unit])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         size = 0
     if size is not None and size <= 0:
         raise ValueError(

@@ -36,7 +36,7 @@ class TaskAdaptiveSparse(keras.callbacks.Callback):
         self,
         budget: Budget,
         *,
-        criterion: str = "tinytrain",
+        criterion: str = "pointwise",
         cost_model: str = "arena",
     ) -> None:
         super().__init__()
@@ -47,7 +47,8 @@ class TaskAdaptiveSparse(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Scores, selects and applies the plan."""
         costs = layer_costs(self.model, cost_model=self.cost_model)
-        first = costs[first_affordable(costs, self.budget)].name
+        first = first_affordable(costs, self.budget, criterion=self.criterion)
+        first = costs[first].name
         scores = channel_fisher(self.model, self.model.support, first=first)
         plan = select(scores, costs, self.budget, criterion=self.criterion)
         apply_plan(self.model, plan)

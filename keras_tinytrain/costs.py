@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from keras_tinytrain.budget import LayerCost, LayerCosts
-from keras_tinytrain.masking import MaskedDepthwiseConv2D
+from keras_tinytrain.masked_layers import MaskedDepthwiseConv2D
 from keras_tinytrain.network import Network
 
 BYTES = 4  # float32

@@ -24,7 +24,7 @@ class Masked(keras.layers.Layer):
     computed for these channels alone. A `BatchNormalization` that follows the
     layer is folded in, with its inference statistics.
 
-    Use `mask` to make the one that fits a layer.
+    `keras_tinytrain.masked_layers` has the kinds.
 
     Args:
         layer: The built layer; its weights stay as they are.
@@ -124,6 +124,7 @@ class Masked(keras.layers.Layer):
             _write(norm.moving_mean, channels, -bias)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Computes the layer with its own trained channels."""
         return self.forward(inputs, *self.slices())
 
     def slices(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -210,130 +211,6 @@ class Masked(keras.layers.Layer):
         raise NotImplementedError
 
 
-class MaskedDense(Masked):
-    """`Masked` for a `Dense` layer."""
-
-    def _linear(self, x, kernel):
-        return tf.matmul(x, kernel)
-
-    def _input_gradient(self, x, kernel, d_outputs):
-        return tf.matmul(d_outputs, kernel, transpose_b=True)
-
-    def _filter_gradient(self, x, d_outputs, channels=None):
-        return _outer(x, _take(d_outputs, channels))
-
-
-class MaskedConv2D(Masked):
-    """`Masked` for a `Conv2D` layer."""
-
-    def _geometry(self):
-        height, width = self.layer.strides
-        return (1, height, width, 1), self.layer.padding.upper()
-
-    def _linear(self, x, kernel):
-        return tf.nn.conv2d(x, kernel, *self._geometry())
-
-    def _input_gradient(self, x, kernel, d_outputs):
-        return tf.compat.v1.nn.conv2d_backprop_input(
-            tf.shape(x), kernel, d_outputs, *self._geometry()
-        )
-
-    def _filter_gradient(self, x, d_outputs, channels=None):
-        d_outputs = _take(d_outputs, channels)
-        shape = self.kernel_shape[:-1]
-        if shape[:2] == (1, 1) and self.layer.strides == (1, 1):
-            return _outer(x, d_outputs)[None, None]
-        return tf.compat.v1.nn.conv2d_backprop_filter(
-            x,
-            tf.stack([*shape, tf.shape(d_outputs)[-1]]),
-            d_outputs,
-            *self._geometry(),
-        )
-
-
-class MaskedDepthwiseConv2D(Masked):
-    """`Masked` for a `DepthwiseConv2D` layer."""
-
-    @property
-    def kernel_shape(self):
-        *window, channels, multiplier = self.layer.kernel.shape
-        return (*window, channels * multiplier)
-
-    def _geometry(self):
-        height, width = self.layer.strides
-        return (1, height, width, 1), self.layer.padding.upper()
-
-    def _split(self, kernel):
-        return tf.reshape(kernel, self.layer.kernel.shape)
-
-    def _linear(self, x, kernel):
-        return tf.nn.depthwise_conv2d(x, self._split(kernel), *self._geometry())
-
-    def _input_gradient(self, x, kernel, d_outputs):
-        return tf.nn.depthwise_conv2d_backprop_input(
-            tf.shape(x), self._split(kernel), d_outputs, *self._geometry()
-        )
-
-    def _filter_gradient(self, x, d_outputs, channels=None):
-        multiplier = self.layer.depth_multiplier
-        if channels is None and multiplier > 1:
-            channels = tf.range(self.size)
-        if channels is not None:
-            # Output channel c reads input channel c // multiplier.
-            x = _take(x, channels // multiplier)
-            d_outputs = _take(d_outputs, channels)
-        shape = (*self.kernel_shape[:-1], tf.shape(d_outputs)[-1])
-        gradient = tf.nn.depthwise_conv2d_backprop_filter(
-            x, tf.stack([*shape, 1]), d_outputs, *self._geometry()
-        )
-        return tf.reshape(gradient, tf.stack(shape))
-
-
-_MASKED = {
-    keras.layers.Conv2D: MaskedConv2D,
-    keras.layers.DepthwiseConv2D: MaskedDepthwiseConv2D,
-    keras.layers.Dense: MaskedDense,
-}
-
-
-def maskable(name: str, layer: keras.Operation) -> bool:
-    """Tells whether a layer has a masked form.
-
-    Args:
-        name: Its path in the model, for the message.
-        layer: Any Keras layer or operation.
-
-    Raises:
-        ValueError: If it is of the right kind but set up in a way that no
-            device kernel knows.
-    """
-    if type(layer) not in _MASKED:
-        return False
-    for setting, expected in (
-        ("data_format", "channels_last"),
-        ("groups", 1),
-        ("dilation_rate", (1, 1)),
-        ("compute_dtype", "float32"),
-    ):
-        received = getattr(layer, setting, expected)
-        if received != expected:
-            raise ValueError(
-                f"Expected {setting}={expected!r}. Received: layer {name!r} "
-                f"({type(layer).__name__}) with {setting}={received!r}. "
-                "Rebuild the model with that setting, or train a backbone "
-                "without this layer."
-            )
-    return True
-
-
-def masked(
-    layer: keras.layers.Layer,
-    batch_norm: keras.layers.BatchNormalization | None = None,
-) -> Masked:
-    """Returns the masked form of a `maskable` layer."""
-    return _MASKED[type(layer)](layer, batch_norm)
-
-
 def replace_weight(
     layer: keras.layers.Layer,
     name: str,
@@ -402,18 +279,6 @@ def _write(variable: keras.Variable, channels, values) -> None:
     full = variable.numpy()
     full[channels] = values
     variable.assign(full)
-
-
-def _take(values: tf.Tensor, channels: tf.Tensor | None) -> tf.Tensor:
-    """Picks channels of the last axis; all of them for None."""
-    return values if channels is None else tf.gather(values, channels, axis=-1)
-
-
-def _outer(x: tf.Tensor, d_outputs: tf.Tensor) -> tf.Tensor:
-    """Sums the outer products over every axis but the last."""
-    x = tf.reshape(x, (-1, x.shape[-1]))
-    d_outputs = tf.reshape(d_outputs, (-1, tf.shape(d_outputs)[-1]))
-    return tf.matmul(x, d_outputs, transpose_a=True)
 
 
 def _overlay(

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_tinytrain.examples import Examples, as_examples, check_examples
+from keras_tinytrain.examples import as_examples, check_examples
 from keras_tinytrain.heads import (
     HEADS,
     accuracy,
@@ -47,7 +47,6 @@ def wrap(model: keras.Model, *, head: str = "linear") -> AdaptiveModel:
         ValueError: If a layer cannot be masked, with its name and a remedy.
 
     Example:
-
     >>> model = keras_tinytrain.wrap(keras_tinytrain.zoo.MCUNet())
     >>> budget = keras_tinytrain.Budget(memory="1MB", macs=6_500_000)
     >>> model.fit(support, callbacks=[TaskAdaptiveSparse(budget)])
@@ -71,6 +70,7 @@ def unwrap(model: AdaptiveModel) -> keras.Model:
         model: A wrapped model, which stays as it is.
     """
     plain = _copy(model.source)
+    plain.trainable = False  # Else Keras sees no change to hand down.
     plain.trainable = True
     layers = Network(plain).layers
     for name, masked in model.network.layers.items():
@@ -80,9 +80,21 @@ def unwrap(model: AdaptiveModel) -> keras.Model:
 
 
 def _copy(model: keras.Model) -> keras.Model:
-    copy = keras.models.clone_model(model)
+    inputs = None
+    if not isinstance(model, keras.Sequential):
+        # Without, `clone_model` gives the input layer another name.
+        inputs = keras.tree.map_structure(_same_input, model.input)
+    copy = keras.models.clone_model(model, inputs)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _same_input(tensor: keras.KerasTensor) -> keras.KerasTensor:
+    return keras.Input(
+        batch_shape=tensor.shape,
+        dtype=tensor.dtype,
+        name=tensor._keras_history.operation.name,
+    )
 
 
 @keras.saving.register_keras_serializable("keras_tinytrain")
@@ -161,12 +173,14 @@ class AdaptiveModel(keras.Model):
         replace_weight(self, "class_vectors", values, trainable=trainable)
 
     def compile(
-        self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None
+        self, optimizer: Any = None, loss: Any = None, metrics: Any = None
     ) -> None:
-        """Chooses the optimizer; Adam at 1e-3 without.
+        """Chooses the optimizer. Without a call `fit` takes the default.
 
         Args:
-            optimizer: Any Keras optimizer. Each new plan starts it afresh.
+            optimizer: Any Keras optimizer; each new plan starts it afresh.
+                None is Adam with a learning rate for the plan, see
+                `keras_tinytrain.training.learning_rate`.
             loss: None or `"sparse_categorical_crossentropy"`: the loss
                 belongs to the head.
             metrics: None or `["accuracy"]`, which is always there.
@@ -181,7 +195,8 @@ class AdaptiveModel(keras.Model):
                 "Expected metrics=None or ['accuracy']. Received: "
                 f"metrics={metrics!r}"
             )
-        super().compile(optimizer=optimizer)
+        self.scales_learning_rate = optimizer is None
+        super().compile(optimizer=optimizer or "adam")
         self._fresh_optimizer = self.optimizer.get_config()
         self._trainers.clear()
 
@@ -328,6 +343,8 @@ class AdaptiveModel(keras.Model):
         """Returns the optimizer, which starts afresh when loaded."""
         if not self.compiled:
             return None
+        if self.scales_learning_rate:
+            return {"optimizer": None}
         return {
             "optimizer": keras.saving.serialize_keras_object(self.optimizer)
         }

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
 from keras_tinytrain.budget import fingerprint
 from keras_tinytrain.graph import Op, flatten
-from keras_tinytrain.masking import Masked, maskable, masked
+from keras_tinytrain.masked_layers import maskable, masked
+from keras_tinytrain.masking import Masked
 
 # What is trained of a layer: channels (k,), kernel (..., k), bias (k,).
 Slice = tuple[tf.Tensor, tf.Tensor, tf.Tensor]

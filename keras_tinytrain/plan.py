@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 FORMAT_VERSION = 1
@@ -109,7 +110,7 @@ class UpdatePlan:
         """
         try:
             data = json.loads(text)
-        except (TypeError, ValueError) as error:
+        except (RecursionError, TypeError, ValueError) as error:
             raise ValueError(
                 f"Expected the JSON of an update plan. Received: {error}"
             ) from error
@@ -138,11 +139,20 @@ class UpdatePlan:
             ("cost_model", str),
             ("score", float),
         ):
-            if type(getattr(plan, name)) is not kind:
+            value = getattr(plan, name)
+            if type(value) is not kind or (
+                kind is not str and not 0 <= value < math.inf
+            ):
+                least = "" if kind is str else ", finite and from 0"
                 raise ValueError(
                     f"Expected {name} of a plan to be of type "
-                    f"{kind.__name__}. Received: {getattr(plan, name)!r}"
+                    f"{kind.__name__}{least}. Received: {value!r}"
                 )
+        if len(plan.channels) < len(plan.layers):
+            raise ValueError(
+                "Expected every layer of a plan once. Received: "
+                f"{[layer.name for layer in plan.layers]}"
+            )
         return plan
 
     def summary(self, print_fn: Any = print) -> None:

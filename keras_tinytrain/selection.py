@@ -9,7 +9,7 @@ import numpy as np
 from keras_tinytrain.budget import Budget, LayerCosts
 from keras_tinytrain.plan import PlanLayer, UpdatePlan
 
-CRITERIA = ("tinytrain", "density")
+CRITERIA = ("pointwise", "tinytrain")
 
 
 def select(
@@ -17,7 +17,7 @@ def select(
     costs: LayerCosts,
     budget: Budget,
     *,
-    criterion: str = "tinytrain",
+    criterion: str = "pointwise",
 ) -> UpdatePlan:
     """Chooses layers and channels by Fisher potential under both budgets.
 
@@ -36,8 +36,9 @@ def select(
         criterion: `"tinytrain"` is the paper's: layers in the order of
             `s_i = P_i / ((params_i / max params) * (macs_i / max macs))`,
             `P_i` the sum over channels, then channels by their potential.
-            `"density"` takes channels of all layers by their potential over
-            their share of the bytes and MACs of all channels.
+            `"pointwise"` is the same without the depthwise layers, which
+            otherwise come first for being small, and help less
+            (docs/reproduce.md).
 
     Returns:
         The `UpdatePlan`.
@@ -51,9 +52,12 @@ def select(
         - [TinyTrain](https://arxiv.org/abs/2307.09988), equations 2 and 3.
     """
     _check(scores, costs, criterion)
-    items = _Items(scores, costs)
+    chosen = [
+        i for i in _candidates(costs, criterion) if costs[i].name in scores
+    ]
+    items = _Items(scores, costs, chosen)
     limits = budget.memory_limit(), budget.macs_limit(costs.full_macs)
-    order = _order(items, costs, criterion)
+    order = _order(items, costs)
     best, best_score = None, -1.0
     ranked = items.layer[order]
     for first in np.unique(ranked):
@@ -63,7 +67,7 @@ def select(
             if len(taken) and score > best_score:
                 best, best_score = taken, score
     if best is None:
-        raise ValueError(_too_small(np.unique(items.layer), costs, budget))
+        raise ValueError(_too_small(chosen, costs, budget))
     channels = {
         costs[i].name: np.sort(items.channel[best[items.layer[best] == i]])
         for i in np.unique(items.layer[best])
@@ -71,18 +75,21 @@ def select(
     return make_plan(channels, costs, criterion, float(best_score))
 
 
-def first_affordable(costs: LayerCosts, budget: Budget) -> int:
-    """Returns the index of the earliest layer that the budget can train.
+def first_affordable(
+    costs: LayerCosts, budget: Budget, *, criterion: str = "pointwise"
+) -> int:
+    """Returns the index of the earliest layer that `select` can choose.
 
     Raises:
         ValueError: If it is too small for any layer.
     """
     memory, macs = budget.memory_limit(), budget.macs_limit(costs.full_macs)
-    for i, cost in enumerate(costs):
-        one = {cost.name: 1}
+    candidates = _candidates(costs, criterion)
+    for i in candidates:
+        one = {costs[i].name: 1}
         if costs.memory_bytes(one) <= memory and costs.macs(one) <= macs:
             return i
-    raise ValueError(_too_small(range(len(costs)), costs, budget))
+    raise ValueError(_too_small(candidates, costs, budget))
 
 
 def make_plan(
@@ -135,8 +142,7 @@ def last_layer_plan(costs: LayerCosts) -> UpdatePlan:
 class _Items:
     """All channels that may train, as parallel arrays."""
 
-    def __init__(self, scores, costs) -> None:
-        layers = [i for i, cost in enumerate(costs) if cost.name in scores]
+    def __init__(self, scores, costs, layers) -> None:
         sizes = [costs[i].channels for i in layers]
         self.layer = np.repeat(layers, sizes)
         self.channel = np.concatenate([np.arange(n) for n in sizes])
@@ -151,13 +157,17 @@ class _Items:
         )
 
 
-def _order(items, costs, criterion) -> np.ndarray:
+def _candidates(costs: LayerCosts, criterion: str) -> list[int]:
+    """Lists the layers that may train."""
+    return [
+        i
+        for i, cost in enumerate(costs)
+        if criterion == "tinytrain" or not cost.per_channel_input
+    ]
+
+
+def _order(items, costs) -> np.ndarray:
     """Ranks all items, best first; ties by layer and channel."""
-    if criterion == "density":
-        # Shares of all, not of the limits: an order that changed with the
-        # budget could lower the score of a larger one.
-        share = items.bytes / items.bytes.sum() + items.macs / items.macs.sum()
-        return np.argsort(-items.score / share, kind="stable")
     potential = np.bincount(items.layer, items.score, len(costs))
     weights = np.array([cost.weights for cost in costs], float)
     macs = np.array([cost.macs for cost in costs], float)
@@ -200,8 +210,11 @@ def _check(scores, costs, criterion) -> None:
                 "Expected finite scores from 0. Received: "
                 f"{np.asarray(score)} for layer {name!r}"
             )
-    if not scores:
-        raise ValueError("Expected scores of a layer. Received: none")
+    if not any(costs[i].name in scores for i in _candidates(costs, criterion)):
+        raise ValueError(
+            "Expected scores of a layer that may train under criterion "
+            f"{criterion!r}. Received: scores of {list(scores)}"
+        )
 
 
 def _too_small(layers, costs, budget) -> str:

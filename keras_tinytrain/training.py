@@ -19,11 +19,28 @@ from keras_tinytrain.heads import (
 )
 from keras_tinytrain.window import Features, Window
 
-
 # Steps of an adaptation (PMF, utils/args.py).
 STEPS = 40
 # Augmented views of the support set that are kept.
 VIEWS = 4
+# Learning rate of Adam when all weights train, and the largest one.
+LEARNING_RATE = 1e-3
+MAX_LEARNING_RATE = 1e-2
+
+
+def learning_rate(weights: int, trained: int) -> float:
+    """Returns the learning rate of Adam for a plan.
+
+    Adam moves every weight by about its learning rate, so the output of the
+    network moves with the root of the number of trained weights. The rate
+    grows by as much as that falls.
+
+    Args:
+        weights: Kernel weights of the network.
+        trained: Those that train.
+    """
+    share = max(trained, 1) / weights
+    return min(LEARNING_RATE / math.sqrt(share), MAX_LEARNING_RATE)
 
 
 def fit(
@@ -42,7 +59,8 @@ def fit(
 
     All below the first trained layer is computed once per support image and
     augmented view, not once per step. Each step takes all support images,
-    in one of the views.
+    in one of the views. Only when the first layer trains, so that nothing
+    lies below, does each step draw a new view.
 
     Args:
         model: A wrapped model with a plan, or with a callback that makes
@@ -63,7 +81,8 @@ def fit(
 
     Raises:
         ValueError: If the support set cannot be learned from, there is no
-            plan, or the loss is not finite. The weights are then as before.
+            plan, or training leads to numbers that are not finite. After
+            this and any other exception, plan and weights are as before.
     """
     check_examples(support, channels=model.network.input_shape[-1])
     for name, value, least in (
@@ -79,7 +98,11 @@ def fit(
     if validation_data is not None:
         if not isinstance(validation_data, Examples):
             validation_data = as_examples(*validation_data)
-        check_examples(validation_data, way=support.way)
+        check_examples(
+            validation_data,
+            way=support.way,
+            channels=model.network.input_shape[-1],
+        )
     if not model.compiled:
         model.compile()
     callback_list = keras.callbacks.CallbackList(
@@ -91,7 +114,7 @@ def fit(
         epochs=epochs,
         steps=steps_per_epoch,
     )
-    template = model.optimizer
+    template, before = model.optimizer, _Snapshot(model)
     model.stop_training, model.support = False, support
     try:
         callback_list.on_train_begin()
@@ -121,9 +144,52 @@ def fit(
             if model.stop_training:
                 break
         callback_list.on_train_end(logs)
+    except BaseException:
+        before.restore()
+        raise
     finally:
         model.optimizer, model.support = template, None
     return model.history
+
+
+class _Snapshot:
+    """Plan, slices and class vectors of a model, to be put back."""
+
+    def __init__(self, model) -> None:
+        self.model = model
+        self.plan, self.first = model.plan, model.first_candidate
+        self.plans_applied = model.plans_applied
+        layers = model.network.layers.values()
+        self.channels = [layer.channels for layer in layers]
+        self.values = [v.numpy() for la in layers for v in la.slices()[1:]]
+        vectors = model.class_vectors
+        self.vectors = None if vectors is None else vectors.numpy()
+
+    def restore(self) -> None:
+        model, values = self.model, iter(self.values)
+        for layer, channels in zip(
+            model.network.layers.values(), self.channels
+        ):
+            if model.plans_applied != self.plans_applied:
+                layer.train_channels(channels)
+            for variable, value in zip(
+                (layer.kernel_slice, layer.bias_slice),
+                (next(values), next(values)),
+            ):
+                if variable is not None:
+                    variable.assign(value)
+        model.plan, model.first_candidate = self.plan, self.first
+        model.plans_applied += 1  # So that the next `fit` starts afresh.
+        if model.class_vectors is not None or self.vectors is not None:
+            model.set_class_vectors(self.vectors)
+
+
+def _check_finite(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise ValueError(
+            f"Expected a finite {name}. Received: {value}. Try a lower "
+            "learning rate. The weights are as before `fit`."
+        )
 
 
 class _Session:
@@ -133,39 +199,51 @@ class _Session:
         self.model = model
         self.window = model.training_window()
         self.labels = tf.constant(support.labels, tf.int32)
-        self.clean = self.window.prefix(support.images)
-        self.views = [self.clean] + [
-            self.window.prefix_of_view(support.images, (seed, i << 16))
-            for i in range(views)
-        ]
+        self.images, self.seed, self.steps = support.images, seed, 0
+        self.clean = self.window.prefix(self.images)
+        # With no layer below there is nothing to save: every step sees new
+        # views, as in PMF.
+        first = next(iter(model.network.layers))
+        self.fresh = views > 0 and bool(model.plan.channels.get(first))
+        self.views = [self.clean]
+        if not self.fresh:
+            self.views += [self._view(i) for i in range(views)]
         self.random = np.random.default_rng(seed)
         self.order: list[int] = []
-        self.before = self.window.pack()
         vectors = self._class_vectors()
         self.trainer, reset = model.trainer(
-            tf.size(self.before) + tf.size(vectors)
+            tf.size(self.window.pack()) + tf.size(vectors)
         )
         known = model.class_vectors
         if not reset and known is not None and known.shape == vectors.shape:
             vectors = known.value
         self.trainer.start(vectors, reset=reset)
+        if model.scales_learning_rate and reset:
+            layers = model.network.layers.values()
+            weights = sum(math.prod(m.kernel_shape) for m in layers)
+            rate = learning_rate(weights, model.plan.trained_weights)
+            self.trainer.optimizer.learning_rate.assign(rate)
 
     def step(self) -> dict[str, float]:
-        if not self.order:
-            self.order = list(self.random.permutation(len(self.views)))
-        view = self.views[self.order.pop()]
+        if self.fresh:
+            view = self._view(self.steps)
+        else:
+            if not self.order:
+                self.order = list(self.random.permutation(len(self.views)))
+            view = self.views[self.order.pop()]
+        self.steps += 1
         logs = self.trainer.step(self.clean, view, self.labels)
-        if not math.isfinite(logs["loss"]):
-            self.window.assign(self.before)
-            raise ValueError(
-                f"Expected a finite loss. Received: {logs['loss']}. Try a "
-                "lower learning rate. The weights are as before `fit`."
-            )
+        _check_finite("loss", logs["loss"])
         return logs
+
+    def _view(self, index: int) -> Features:
+        # Chunks of the images add their offset to the second number.
+        return self.window.prefix_of_view(self.images, (self.seed, index << 16))
 
     def write_back(self) -> None:
         """Puts what the trainer holds into the model."""
         slices, class_vectors = self.trainer.result()
+        _check_finite("sum of weights", float(tf.reduce_sum(slices)))
         self.window.assign(slices)
         if class_vectors is None:
             class_vectors = self._class_vectors()
@@ -207,7 +285,19 @@ class Trainer:
         self.optimizer = optimizer
         optimizer.build([self.vector])
         self._initial = [tf.identity(v.value) for v in optimizer.variables]
-        self._compiled_step = tf.function(self._step, reduce_retracing=True)
+        number, pair = (tf.TensorSpec(n, tf.int32) for n in ([], [2]))
+        features = window.features_spec
+        self._compiled_step = tf.function(
+            self._step,
+            [
+                features,
+                features,
+                window.labels_spec,
+                window.channels_spec,
+                number,
+                pair,
+            ],
+        )
 
     def start(self, class_vectors: tf.Tensor, *, reset: bool) -> None:
         """Loads the slices of the layers and the class vectors.

@@ -44,23 +44,34 @@ class Window:
             if network.position[name] >= self.start
         }
         self._boundary = network.live(self.start)
-        self._compiled_prefix = tf.function(
-            self._run_prefix, reduce_retracing=True
+        shapes = {0: network.input_shape}
+        shapes |= {op.output: op.shape for op in network.ops}
+        # Signatures of the compiled functions: what varies is None.
+        images = tf.TensorSpec((None, *network.input_shape[1:]))
+        self.features_spec = tuple(
+            tf.TensorSpec((None, *shapes[i][1:])) for i in self._boundary
         )
+        self.labels_spec = tf.TensorSpec([None], tf.int32)
+        self.channels_spec = (self.labels_spec,) * len(self.layers)
+        vector, rows = tf.TensorSpec([None]), tf.TensorSpec([None, None])
+        seed, number = tf.TensorSpec([2], tf.int64), tf.TensorSpec([])
+        trained = vector, self.channels_spec
+        self._compiled_prefix = tf.function(self._run_prefix, [images])
         self._compiled_view = tf.function(
-            self._augment_and_run, reduce_retracing=True
+            self._augment_and_run, [images, seed, number, number]
         )
         self._compiled_embed = tf.function(
-            self._unpack_and_run, reduce_retracing=True
+            self._unpack_and_run, [self.features_spec, *trained]
         )
         self._compiled_gate_gradients = tf.function(
-            self._gate_gradients, reduce_retracing=True
+            self._gate_gradients,
+            [self.features_spec, self.labels_spec, rows, *trained],
         )
 
     def prefix(self, images: np.ndarray) -> Features:
         """Computes the boundary tensors of images."""
         parts = [
-            self._compiled_prefix(tf.constant(images[i : i + CHUNK]))
+            self._compiled_prefix(self._chunk(images, i))
             for i in range(0, len(images), CHUNK)
         ]
         return _join(parts)
@@ -72,13 +83,23 @@ class Window:
         low, high = value_range(images)
         parts = []
         for i in range(0, len(images), CHUNK):
-            chunk = tf.constant(images[i : i + CHUNK])
-            chunk_seed = tf.constant([seed[0], seed[1] + i])
+            chunk = self._chunk(images, i)
+            chunk_seed = tf.constant([seed[0], seed[1] + i], tf.int64)
             parts.append(self._compiled_view(chunk, chunk_seed, low, high))
         return _join(parts)
 
+    def _chunk(self, images: np.ndarray, start: int) -> tf.Tensor:
+        expected, received = self.network.input_shape[1:], images.shape[1:]
+        if not tf.TensorShape(expected).is_compatible_with(received):
+            raise ValueError(
+                f"Expected images of shape {expected}. Received: images of "
+                f"shape {tuple(received)}. Resize them, or wrap a model of "
+                "their size."
+            )
+        return tf.constant(images[start : start + CHUNK], tf.float32)
+
     def _run_prefix(self, images: tf.Tensor) -> Features:
-        tensors = {0: tf.cast(images, tf.float32)}
+        tensors = {0: images}
         tensors = self.network.run(tensors, 0, self.start, slices={})
         return tuple(tensors[i] for i in self._boundary)
 

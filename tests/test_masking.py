@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_tinytrain as ktt
-from keras_tinytrain.masking import maskable, masked
+from keras_tinytrain.masked_layers import maskable, masked
 
 # Sums of at most a few hundred products of numbers near 1, added in another
 # order by the sliced kernels: a few units of the sixth decimal.

@@ -1,0 +1,50 @@
+# make demo: sets up and runs the main job; make test: sets up and tests.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := build
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Real images and ImageNet weights, if they lie next to the checkout.
+ifneq ($(wildcard ../shared),)
+export KERAS_TINYTRAIN_DATA ?= $(abspath ../shared/data)
+export KERAS_TINYTRAIN_WEIGHTS ?= $(abspath ../shared/weights)
+endif
+# Empty unless there are both.
+OMNIGLOT := $(if $(KERAS_TINYTRAIN_WEIGHTS),$\
+  $(wildcard $(KERAS_TINYTRAIN_DATA)/omniglot))
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/demo
+	$(BIN)/python examples/digits.py --folder=$(BUILD)/digits
+	$(BIN)/python examples/adapt.py --net=$(BUILD)/digits/backbone.keras \
+	  --dataset=$(BUILD)/digits/digits_5_to_9 --image_size=32 \
+	  --way=5 --shot=5 --tasks=5 --seed=7 --memory=256KB --macs=0.3 \
+	  --figure=$(BUILD)/digits.png
+ifneq ($(OMNIGLOT),)
+	$(BIN)/python examples/adapt.py --net=mcunet --dataset=omniglot \
+	  --way=10 --shot=5 --tasks=3 --seed=7 --figure=$(BUILD)/omniglot.png
+endif
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# Each is done once, and again when the requirements change.
+$(VENV)/demo: EXTRAS := demo
+$(VENV)/test: EXTRAS := test,demo
+$(VENV)/demo $(VENV)/test: setup.cfg pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --editable '.[$(EXTRAS)]'
+	touch $@
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) $(BUILD) dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -r {} +

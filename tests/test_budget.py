@@ -1,0 +1,163 @@
+import math
+
+import pytest
+
+from keras_tinytrain.budget import Budget, LayerCost, LayerCosts, fingerprint
+
+
+@pytest.mark.parametrize(
+    ("memory", "expected"),
+    [
+        (262144, 262144),
+        ("256KB", 262144),
+        ("256 kb", 262144),
+        (" 256KiB ", 262144),
+        ("1MB", 1048576),
+        ("0.89MB", 933232),  # 0.89 * 1048576 = 933232.64, rounded down.
+        ("100b", 100),
+        ("256", 256),
+        (1e6, 1000000),
+        (None, None),
+    ],
+)
+def test_memory_is_read_as_bytes(memory, expected):
+    assert Budget(memory=memory).memory_bytes == expected
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        0,
+        -1,
+        0.5,
+        "",
+        "KB",
+        "-1KB",
+        "1.2.3KB",
+        "1GB",
+        "1e3KB",
+        "nanMB",
+        "256KB!",
+        "0KB",
+        math.nan,
+        math.inf,
+        "9" * 400 + "MB",
+        [1],
+        b"1MB",
+        (),
+    ],
+)
+def test_bad_memory_is_refused(memory):
+    with pytest.raises(ValueError, match=r"Expected `memory`.*Received: mem"):
+        Budget(memory=memory)
+
+
+@pytest.mark.parametrize("macs", [0, -1, 0.0, math.nan, math.inf, "15%", [1]])
+def test_bad_macs_are_refused(macs):
+    with pytest.raises(ValueError, match=r"Expected `macs`.*Received: macs="):
+        Budget(macs=macs)
+
+
+@pytest.mark.parametrize(
+    ("macs", "limit"),
+    [(0.15, 150.0), (1.0, 1000.0), (1, 1), (6.5e6, 6.5e6), (None, math.inf)],
+)
+def test_macs_are_a_count_or_a_fraction(macs, limit):
+    assert Budget(macs=macs).macs_limit(full=1000) == limit
+
+
+def test_budget_is_a_value():
+    budget = Budget("256KB", 0.15)
+    assert budget == Budget(262144, 0.15)
+    assert hash(budget) == hash(Budget(262144, 0.15))
+    assert repr(budget) == "Budget(memory_bytes=262144, macs=0.15)"
+    assert Budget().memory_limit() == math.inf
+    with pytest.raises(AttributeError):
+        budget.macs = 1
+
+
+def make_costs(model):
+    """Two layers with numbers that can be added up by hand."""
+    first = LayerCost("first", 4, 36, 4, 360, 100, 640, False)
+    depthwise = LayerCost("depthwise", 8, 72, 8, 720, 640, 320, True)
+    return LayerCosts((first, depthwise), 740, model)
+
+
+@pytest.mark.parametrize(
+    ("counts", "memory"),
+    [
+        ({}, 740),
+        ({"first": 0}, 740),
+        # 16 bytes for each of 9 weights a channel, biases do not count.
+        ({"first": 1}, 740 + 16 * 9),
+        ({"depthwise": 3}, 740 + 16 * 27),
+        ({"first": 4, "depthwise": 8}, 740 + 16 * 108),
+    ],
+)
+def test_memory_of_the_paper_model(counts, memory):
+    assert make_costs("paper").memory_bytes(counts) == memory
+
+
+@pytest.mark.parametrize(
+    ("counts", "memory"),
+    [
+        ({}, 740),
+        # One bit of each of 160 + 80 outputs, the gradients of 640 + 320
+        # bytes; the stored input of 100; 9 weights and a bias.
+        ({"first": 1}, 20 + 10 + 960 + 100 + 16 * 10),
+        # A depthwise channel keeps its own input channel, 640 / 8.
+        ({"depthwise": 1}, 10 + 960 + 80 + 160),
+        ({"first": 2, "depthwise": 8}, 990 + 100 + 320 + 640 + 8 * 160),
+    ],
+)
+def test_memory_of_the_arena_model(counts, memory):
+    assert make_costs("arena").memory_bytes(counts) == memory
+
+
+@pytest.mark.parametrize(
+    ("counts", "macs"),
+    [
+        ({}, 0),
+        ({"depthwise": 1}, 90),
+        ({"depthwise": 8}, 720),
+        # As published, the gradient of the image counts: 360 + 720.
+        ({"first": 1}, 1080 + 90),
+        ({"first": 4, "depthwise": 8}, 2160),
+    ],
+)
+def test_backward_macs(counts, macs):
+    costs = make_costs("paper")
+    assert costs.macs(counts) == macs
+    assert costs.full_macs == 2160
+
+
+def test_a_chain_starts_behind_the_first_trained_layer():
+    layers = [LayerCost(n, 2, 2, 0, 10, 4, 4, False) for n in "abcd"]
+    costs = LayerCosts(tuple(layers), 8, "paper")
+    assert costs.macs({"b": 1}) == 20 + 5
+    assert costs.macs({"b": 1, "d": 2}) == 20 + 5 + 10
+
+
+def test_costs_are_a_sequence():
+    costs = make_costs("paper")
+    assert [c.name for c in costs] == ["first", "depthwise"]
+    assert costs[-1].channels == 8
+    assert len(costs) == 2
+
+
+def test_fingerprint_depends_on_names_sizes_and_order():
+    layers = [("first", 4, 36), ("depthwise", 8, 72)]
+    seen = {
+        fingerprint(some)
+        for some in (
+            layers,
+            layers[::-1],
+            layers[:1],
+            [("first", 4, 36), ("depthwise", 8, 73)],
+            [("first", 4, 36), ("dw", 8, 72)],
+            [],
+        )
+    }
+    assert len(seen) == 6
+    assert make_costs("paper").fingerprint == fingerprint(layers)
+    assert make_costs("arena").fingerprint == fingerprint(layers)

@@ -1,0 +1,62 @@
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_tinytrain import heads
+
+
+def test_prototypes_are_the_class_means():
+    embeddings = tf.constant([[0.0, 2.0], [4.0, 0.0], [2.0, 2.0]])
+    means = heads.prototypes(embeddings, tf.constant([0, 1, 0]), 3)
+    assert means.numpy().tolist() == [[1.0, 2.0], [4.0, 0.0], [0.0, 0.0]]
+
+
+def test_prototypes_carry_gradient():
+    embeddings = tf.constant([[0.0, 2.0], [4.0, 0.0], [2.0, 2.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(embeddings)
+        means = heads.prototypes(embeddings, tf.constant([0, 1, 0]), 2)
+        loss = tf.reduce_sum(means)
+    gradient = tape.gradient(loss, embeddings).numpy()
+    assert gradient.tolist() == [[0.5, 0.5], [1.0, 1.0], [0.5, 0.5]]
+
+
+def test_cosine_logits_by_hand():
+    """(3, 4) and (1, 0): cosine 0.6; (3, 4) and (-8, 6): 0."""
+    logits = heads.cosine_logits(
+        tf.constant([[3.0, 4.0], [30.0, 40.0]]),
+        tf.constant([[1.0, 0.0], [-8.0, 6.0], [3.0, 4.0]]),
+    )
+    np.testing.assert_allclose(logits, [[6, 0, 10]] * 2, atol=1e-5)
+
+
+def test_cosine_of_nothing_is_finite():
+    embeddings = tf.zeros((1, 2))
+    with tf.GradientTape() as tape:
+        tape.watch(embeddings)
+        logits = heads.cosine_logits(embeddings, tf.ones((3, 2)))
+    assert logits.numpy().tolist() == [[0.0, 0.0, 0.0]]
+    assert np.isfinite(tape.gradient(logits, embeddings)).all()
+
+
+def test_cross_entropy_by_hand():
+    logits = tf.constant([[0.0, math.log(3.0)], [0.0, 0.0]])
+    losses = heads.cross_entropy(tf.constant([1, 0]), logits)
+    expected = [math.log(4 / 3), math.log(2)]
+    np.testing.assert_allclose(losses, expected, rtol=1e-6)
+
+
+def test_accuracy_by_hand():
+    logits = tf.constant([[1.0, 2.0], [3.0, 2.0], [0.0, 1.0], [5.0, 4.0]])
+    assert heads.accuracy(tf.constant([1, 0, 0, 1]), logits) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((2, 3), [[0, 1, 2], [3, 4, 5]]), ((1, 2, 2, 2), [[3, 4]])],
+)
+def test_pool_averages_positions(shape, expected):
+    features = tf.reshape(tf.range(math.prod(shape), dtype=tf.float32), shape)
+    assert heads.pool(features).numpy().tolist() == expected

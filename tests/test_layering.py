@@ -1,0 +1,147 @@
+"""Imports go down only, and importing the library stays light."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import keras_tinytrain
+
+PACKAGE = Path(keras_tinytrain.__file__).parent
+HEAVY = {"tensorflow", "keras"}
+
+# What each module of the core may import of the core, lowest first.
+ALLOWED = {
+    "version": set(),
+    "examples": set(),
+    "grouping": set(),
+    "budget": set(),
+    "plan": set(),
+    "graph": set(),
+    "heads": set(),
+    "augmentation": set(),
+    "episodes": {"examples", "grouping"},
+    "folders": {"episodes"},
+    "datasets": {"episodes", "folders"},
+    "masking": {"plan"},
+    "network": {"graph", "masking", "budget"},
+    "window": {"network", "heads", "augmentation"},
+    "costs": {"budget", "masking", "network"},
+    "fisher": {"examples", "heads", "window"},
+    "selection": {"budget", "plan"},
+    "training": {"examples", "heads", "window"},
+    "model": {
+        "examples",
+        "heads",
+        "masking",
+        "network",
+        "plan",
+        "training",
+        "window",
+    },
+    "callbacks": {
+        "budget",
+        "costs",
+        "fisher",
+        "masking",
+        "plan",
+        "selection",
+    },
+}
+# Rooms above the core, which it never imports.
+ABOVE = {"plots", "zoo", "export", "meta", "methods", "evaluation"}
+NUMPY_ONLY = ("examples", "grouping", "episodes", "budget", "plan", "selection")
+
+
+def imports(path):
+    """Returns the full names of all that a file imports, at any depth."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative import"
+            if node.module == "keras_tinytrain":
+                found |= {f"keras_tinytrain.{a.name}" for a in node.names}
+            else:
+                found.add(node.module)
+    return found
+
+
+def rooms(path):
+    """Returns the modules of ours that a file imports."""
+    names = [name.split(".") for name in imports(path)]
+    return {n[1] if n[1:] else "" for n in names if n[0] == "keras_tinytrain"}
+
+
+def core_modules():
+    names = {path.stem for path in PACKAGE.glob("*.py")}
+    return sorted(names - ABOVE - {"__init__"})
+
+
+def test_the_table_goes_down_only():
+    order = list(ALLOWED)
+    for name, below in ALLOWED.items():
+        assert below <= set(order[: order.index(name)]), name
+
+
+def test_the_table_knows_every_module():
+    assert set(core_modules()) == set(ALLOWED)
+
+
+@pytest.mark.parametrize("name", core_modules())
+def test_core_imports_go_down(name):
+    assert rooms(PACKAGE / f"{name}.py") <= ALLOWED[name]
+
+
+@pytest.mark.parametrize("name", NUMPY_ONLY)
+def test_plain_modules_need_no_tensorflow(name):
+    top = {module.split(".")[0] for module in imports(PACKAGE / f"{name}.py")}
+    assert not top & HEAVY
+    assert top <= {*sys.stdlib_module_names, "numpy", "keras_tinytrain"}
+
+
+def test_the_graph_is_read_with_keras_alone():
+    top = {module.split(".")[0] for module in imports(PACKAGE / "graph.py")}
+    assert top <= {*sys.stdlib_module_names, "keras"}
+
+
+def test_the_zoo_imports_nothing_of_the_core():
+    for path in (PACKAGE / "zoo").glob("*.py"):
+        assert rooms(path) <= {"zoo"}, path.name
+
+
+def test_the_package_itself_holds_no_code():
+    body = ast.parse((PACKAGE / "__init__.py").read_text()).body
+    kinds = {type(node) for node in body}
+    assert kinds <= {ast.Expr, ast.Import, ast.ImportFrom, ast.Assign}
+    assert sorted(keras_tinytrain.__all__) == keras_tinytrain.__all__
+    for name in keras_tinytrain.__all__:
+        assert hasattr(keras_tinytrain, name)
+
+
+def test_importing_it_leaves_the_process_as_it_is():
+    """tfmot would switch the whole process to Keras 2."""
+    program = """
+import json, os, sys
+before = dict(os.environ)
+import keras_tinytrain
+names = [m for m in sys.modules if "." not in m]
+changed = [k for k, v in os.environ.items() if before.get(k) != v]
+print(json.dumps([names, changed]))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        check=True,
+        cwd=PACKAGE.parent,
+        text=True,
+    )
+    names, changed = json.loads(result.stdout.splitlines()[-1])
+    assert "keras" in names
+    for heavy in ("tensorflow_model_optimization", "tf_keras", "matplotlib"):
+        assert heavy not in names
+    assert "TF_USE_LEGACY_KERAS" not in changed

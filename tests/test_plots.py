@@ -1,0 +1,97 @@
+import pytest
+
+from keras_tinytrain.plan import PlanLayer, UpdatePlan
+from keras_tinytrain.plots import COLORS, plot_plan
+
+
+def make_plan(**channels):
+    """A plan of layers of 8 channels with 10 weights each."""
+    layers = [PlanLayer(n, 8, 10, tuple(c)) for n, c in channels.items()]
+    return UpdatePlan(tuple(layers), "net", 2**20, 3_000_000, "test", "paper")
+
+
+def layers_of(figure):
+    return [t.get_text() for t in figure.axes[0].get_yticklabels()]
+
+
+def trained_spans(figure, color):
+    """Ends of the coloured parts of all strips, in % of a layer."""
+    from matplotlib.colors import to_rgba
+
+    spans = set()
+    for strip in figure.axes[0].collections:
+        if tuple(strip.get_facecolor()[0]) == to_rgba(color):
+            for path in strip.get_paths():
+                x = path.vertices[:, 0]
+                spans.add((float(x.min()), float(x.max())))
+    return spans
+
+
+def test_one_plan_shows_its_channels_and_weights():
+    figure = plot_plan(make_plan(low=(0, 1, 5), high=range(8)))
+    assert layers_of(figure) == ["low  (8)", "high  (8)"]
+    # 0 and 1 are one span; 5 is the sixth of eight; all of `high`.
+    spans = trained_spans(figure, COLORS[0])
+    assert spans == {(0, 25), (62.5, 75), (0, 100)}
+    assert [bar.get_width() for bar in figure.axes[1].patches] == [30, 80]
+    title = figure.get_suptitle()
+    assert "110 weights, 1.00 MB (paper model), 3.00 M" in title
+
+
+def test_several_plans_share_the_rows_of_their_layers():
+    plans = [make_plan(a=(0,), c=(1,)), make_plan(b=(2,), c=(3,))]
+    figure = plot_plan(plans, labels=["x", "y"], title="Two")
+    assert layers_of(figure) == ["a  (8)", "b  (8)", "c  (8)"]
+    assert trained_spans(figure, COLORS[0]) == {(0, 12.5), (12.5, 25)}
+    assert trained_spans(figure, COLORS[1]) == {(25, 37.5), (37.5, 50)}
+    texts = [t.get_text() for t in figure.legends[0].get_texts()]
+    assert [t.split(":")[0] for t in texts] == ["x", "y"]
+    assert figure.get_suptitle() == "Two"
+
+
+def test_layers_are_in_network_order():
+    plans = [make_plan(z=(0,), y=(0,)), make_plan(y=(0,), a=(0,))]
+    figure = plot_plan(plans)
+    assert layers_of(figure) == ["z  (8)", "y  (8)", "a  (8)"]
+
+
+def test_many_plans_are_counted():
+    count = len(COLORS) + 1
+    plans = [make_plan(a=(0,))] * (count - 1) + [make_plan(a=(0, 7))]
+    figure = plot_plan(plans)
+    shares = figure.axes[0].collections[0].get_array().ravel().tolist()
+    assert shares == [count, 0, 0, 0, 0, 0, 0, 1]
+    mean = figure.axes[1].patches[0].get_width()
+    assert mean == pytest.approx((10 * (count - 1) + 20) / count)
+
+
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_figure_is_saved(tmp_path, count):
+    path = tmp_path / "plan.png"
+    plot_plan([make_plan(a=(0,))] * count, path=path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert path.stat().st_size > 5_000
+
+
+def test_a_plan_that_trains_nothing_has_a_figure(tmp_path):
+    figure = plot_plan(make_plan(), path=tmp_path / "plan.png")
+    texts = [t.get_text() for t in figure.axes[0].texts]
+    assert texts == ["nothing is trained"]
+
+
+def test_refuses_what_is_not_one_network():
+    with pytest.raises(ValueError, match="Received: 0 plans"):
+        plot_plan([])
+    other = UpdatePlan((), "other", 0, 0, "test", "paper")
+    with pytest.raises(ValueError, match=r"\['net', 'other'\]"):
+        plot_plan([make_plan(), other])
+    with pytest.raises(ValueError, match="Expected 1 labels"):
+        plot_plan(make_plan(), labels=["a", "b"])
+
+
+def test_pyplot_does_not_hear_of_the_figure():
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    plot_plan(make_plan(a=(0,)))
+    assert pyplot.get_fignums() == before

@@ -1,0 +1,189 @@
+"""Runs every example as a user does."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+FIELDS = {
+    "accuracy",
+    "seconds",
+    "selection_seconds",
+    "memory_bytes",
+    "macs",
+    "trained_weights",
+}
+
+
+def run(script, *flags):
+    """Runs an example; returns the finished process."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, ROOT / "examples" / script, *flags],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def run_json(script, *flags):
+    """Runs an example; returns what its last line says, and the lines."""
+    process = run(script, *flags, "--json")
+    assert process.returncode == 0, process.stderr
+    lines = process.stdout.splitlines()
+    return json.loads(lines[-1]), lines
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Flags of the demo: a backbone and images that `digits.py` made."""
+    pytest.importorskip("sklearn")
+    folder = tmp_path_factory.mktemp("digits")
+    process = run("digits.py", f"--folder={folder}")
+    assert process.returncode == 0, process.stderr
+    assert "held out: " in process.stdout
+    accuracy = process.stdout.split("held out: ")[1].split("%")[0]
+    assert float(accuracy) > 90
+    return (
+        f"--net={folder / 'backbone.keras'}",
+        f"--dataset={folder / 'digits_5_to_9'}",
+        "--image_size=32",
+        "--memory=256KB",
+        "--macs=0.3",
+    )
+
+
+def check_adapt(result, figure, *, memory, macs):
+    """Checks what must hold of any comparison of all methods.
+
+    `memory` and `macs` are the budget, the latter as a share of FullTrain.
+    """
+    assert set(result) == {"net", "dataset", "methods"}
+    methods = result["methods"]
+    assert list(methods) == ["none", "lastlayer", "full", "tinytrain"]
+    for values in methods.values():
+        assert set(values) == FIELDS
+        assert 0 <= values["accuracy"] <= 1
+        assert values["seconds"] > 0
+    none, full = methods["none"], methods["full"]
+    ours = methods["tinytrain"]
+    assert none["macs"] == none["trained_weights"] == 0
+    for name in ("none", "lastlayer", "full"):
+        assert methods[name]["selection_seconds"] == 0
+    assert 0 < ours["selection_seconds"] < ours["seconds"]
+    assert 0 < ours["memory_bytes"] <= memory
+    assert 0 < ours["macs"] <= macs * full["macs"]
+    assert 0 < ours["trained_weights"] < full["trained_weights"]
+    assert full["memory_bytes"] > methods["lastlayer"]["memory_bytes"]
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_demo_adapts_to_new_digits(digits, tmp_path):
+    figure = tmp_path / "new" / "digits.png"
+    result, lines = run_json(
+        "adapt.py",
+        *digits,
+        "--way=5",
+        "--shot=5",
+        "--tasks=2",
+        "--seed=7",
+        f"--figure={figure}",
+    )
+    check_adapt(result, figure, memory=256 * 1024, macs=0.3)
+    accuracy = {n: m["accuracy"] for n, m in result["methods"].items()}
+    assert accuracy["full"] > accuracy["none"] > 0.3
+    assert accuracy["tinytrain"] > accuracy["none"]
+    table = lines[next(i for i, x in enumerate(lines) if "Accuracy" in x) :]
+    assert [x.split()[0] for x in table[1:5]] == list(accuracy)
+    # Aligned: the numbers of a column end where its title ends.
+    assert len({len(x) for x in table[:5]}) == 1
+
+
+def test_adapt_draws_tasks_as_meta_dataset_does(digits, tmp_path):
+    result, lines = run_json(
+        "adapt.py",
+        *digits,
+        "--tasks=1",
+        "--steps=1",
+        "--methods=lastlayer",
+        "--cost_model=arena",
+        "--head=prototype",
+        f"--figure={tmp_path / 'plan.png'}",
+    )
+    assert list(result["methods"]) == ["lastlayer"]
+    assert "Task of seed 0: 5 classes" in lines[0]
+    assert "arena cost model" in "\n".join(lines)
+
+
+def test_adapt_learns_omniglot_with_mcunet(tmp_path):
+    for variable in ("KERAS_TINYTRAIN_DATA", "KERAS_TINYTRAIN_WEIGHTS"):
+        if not os.environ.get(variable):
+            pytest.skip(f"needs {variable}")
+    figure = tmp_path / "omniglot.png"
+    result, _ = run_json(
+        "adapt.py",
+        "--net=mcunet",
+        "--dataset=omniglot",
+        "--way=5",
+        "--shot=2",
+        "--tasks=2",
+        "--seed=7",
+        "--steps=2",
+        "--methods=lastlayer,tinytrain",
+        f"--figure={figure}",
+    )
+    assert (result["net"], result["dataset"]) == ("mcunet", "omniglot")
+    methods = result["methods"]
+    assert methods["lastlayer"]["trained_weights"] == 92_160
+    assert methods["lastlayer"]["accuracy"] > 0.3
+    assert methods["tinytrain"]["memory_bytes"] <= 0.89 * 2**20
+    assert methods["tinytrain"]["macs"] <= 6_510_000
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--net=mcunot", "one of ['mcunet', "),
+        ("--methods=none,tinytrian", "'full', 'tinytrain']. Received: "),
+        ("--memory=2KB", "The smallest in memory takes "),
+        ("mcunet", "Received: ['mcunet']"),
+        ("--weights=imagnet", "<imagenet|none>"),
+    ],
+)
+def test_adapt_says_what_is_wrong_with_a_flag(digits, flag, message):
+    process = run("adapt.py", *digits, "--methods=tinytrain", flag)
+    assert process.returncode == 1
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+# PAPERS.md 1.5: MiB and millions of MACs, to the digits printed.
+PUBLISHED = {
+    "mcunet": ("2.03", "44.9"),
+    "mobilenet_v2": ("1.64", "34.9"),
+}
+
+
+@pytest.mark.parametrize("net", PUBLISHED)
+def test_costs_are_the_published_ones(net):
+    result, lines = run_json("costs.py", f"--net={net}")
+    assert set(result) == {"net", "methods"}
+    assert result["net"] == net
+    methods = result["methods"]
+    assert set(methods) == {"full", "lastlayer"}
+    for cost in methods.values():
+        assert set(cost) == {"memory_bytes", "macs"}
+    memory, full_macs = PUBLISHED[net]
+    assert f"{methods['lastlayer']['memory_bytes'] / 2**20:.2f}" == memory
+    assert f"{methods['full']['macs'] / 1e6:.1f}" == full_macs
+    assert any(x.split()[:2] == ["lastlayer", memory] for x in lines)
+
+
+def test_examples_are_short():
+    for path in (ROOT / "examples").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 150, path.name
