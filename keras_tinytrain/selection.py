@@ -159,11 +159,17 @@ class _Items:
 
 def _candidates(costs: LayerCosts, criterion: str) -> list[int]:
     """Lists the layers that may train."""
-    return [
+    candidates = [
         i
         for i, cost in enumerate(costs)
         if criterion == "tinytrain" or not cost.per_channel_input
     ]
+    if not candidates:
+        raise ValueError(
+            f"Expected a layer that may train under criterion {criterion!r}. "
+            "Received: a network of depthwise layers. Use 'tinytrain'."
+        )
+    return candidates
 
 
 def _order(items, costs) -> np.ndarray:

@@ -243,7 +243,8 @@ class _Session:
     def write_back(self) -> None:
         """Puts what the trainer holds into the model."""
         slices, class_vectors = self.trainer.result()
-        _check_finite("sum of weights", float(tf.reduce_sum(slices)))
+        total = tf.reduce_sum(self.trainer.vector.value)
+        _check_finite("sum of trained weights", float(total))
         self.window.assign(slices)
         if class_vectors is None:
             class_vectors = self._class_vectors()

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 import keras_tinytrain as ktt
+from keras_tinytrain.budget import LayerCost, LayerCosts
 
 
 def randomize(model, seed=0):
@@ -107,3 +108,47 @@ def weights_of():
         return found
 
     return read
+
+
+@pytest.fixture
+def random_instance():
+    """Draws the problem of a selection."""
+
+    def draw(rng, layers=3, most=3):
+        """Costs and scores of a few layers of a few channels.
+
+        The last layer is not depthwise, so that every criterion can train one.
+        """
+        costs = []
+        for i in range(layers):
+            channels = int(rng.integers(1, most + 1))
+            weights = int(rng.integers(1, 10)) * channels
+            costs.append(
+                LayerCost(
+                    name=f"layer{i}",
+                    channels=channels,
+                    weights=weights,
+                    biases=channels * int(rng.integers(2)),
+                    macs=weights * int(rng.integers(1, 20)),
+                    input_bytes=4 * channels * int(rng.integers(1, 30)),
+                    output_bytes=4 * channels * int(rng.integers(1, 30)),
+                    per_channel_input=i + 1 < layers and bool(rng.integers(2)),
+                )
+            )
+        peak = max(c.input_bytes + c.output_bytes for c in costs)
+        costs = LayerCosts(tuple(costs), peak, rng.choice(["paper", "arena"]))
+        scores = {c.name: rng.exponential(size=c.channels) ** 2 for c in costs}
+        return scores, costs
+
+    return draw
+
+
+@pytest.fixture
+def candidates():
+    """Lists the layers that a criterion may train."""
+
+    def find(costs, criterion):
+        every = criterion == "tinytrain"
+        return [c for c in costs if every or not c.per_channel_input]
+
+    return find

@@ -1,4 +1,4 @@
-import itertools
+import re
 
 import numpy as np
 import pytest
@@ -28,60 +28,6 @@ def layer(name, channels, weights, macs, size=4):
         size,
         False,
     )
-
-
-def random_instance(rng, layers=3, most=3):
-    """Costs and scores of a few layers of a few channels."""
-    costs = []
-    for i in range(layers):
-        channels = int(rng.integers(1, most + 1))
-        weights = int(rng.integers(1, 10)) * channels
-        costs.append(
-            LayerCost(
-                name=f"layer{i}",
-                channels=channels,
-                weights=weights,
-                biases=channels * int(rng.integers(2)),
-                macs=weights * int(rng.integers(1, 20)),
-                input_bytes=4 * channels * int(rng.integers(1, 30)),
-                output_bytes=4 * channels * int(rng.integers(1, 30)),
-                per_channel_input=bool(rng.integers(2)),
-            )
-        )
-    peak = max(c.input_bytes + c.output_bytes for c in costs)
-    costs = LayerCosts(tuple(costs), peak, rng.choice(["paper", "arena"]))
-    scores = {c.name: rng.exponential(size=c.channels) ** 2 for c in costs}
-    return scores, costs
-
-
-def random_memory(rng, costs, count=None):
-    least = min(costs.memory_bytes({c.name: 1}) for c in costs)
-    most = costs.memory_bytes({c.name: c.channels for c in costs})
-    return rng.integers(least, most + 1, size=count)
-
-
-def best_score(scores, costs, budget):
-    """Tries all numbers of channels; of a layer the best ones are taken."""
-    best = 0.0
-    for counts in itertools.product(*(range(c.channels + 1) for c in costs)):
-        named = {c.name: n for c, n in zip(costs, counts)}
-        if costs.memory_bytes(named) <= budget.memory_limit() and costs.macs(
-            named
-        ) <= budget.macs_limit(costs.full_macs):
-            score = sum(
-                np.sort(scores[name])[::-1][:n].sum()
-                for name, n in named.items()
-            )
-            best = max(best, score)
-    return best
-
-
-def try_select(scores, costs, budget, criterion):
-    """Returns the plan, or None if no channel fits."""
-    try:
-        return select(scores, costs, budget, criterion=criterion)
-    except ValueError:
-        return None
 
 
 def test_criterion_by_hand():
@@ -128,84 +74,14 @@ def test_the_chain_of_input_gradients_is_paid():
 
 
 @every_criterion
-def test_no_plan_exceeds_its_budget(criterion):
-    rng = np.random.default_rng(0)
-    plans = 0
-    for _ in range(300):
-        scores, costs = random_instance(rng, layers=5, most=12)
-        memory = int(random_memory(rng, costs)) if rng.integers(4) else None
-        macs = float(rng.uniform(0.02, 1.0)) if rng.integers(4) else None
-        budget = Budget(memory, macs)
-        plan = try_select(scores, costs, budget, criterion)
-        if plan is None:
-            continue
-        plans += 1
-        counts = {name: len(c) for name, c in plan.channels.items()}
-        assert plan.memory_bytes == costs.memory_bytes(counts)
-        assert plan.macs == costs.macs(counts)
-        assert plan.memory_bytes <= budget.memory_limit()
-        assert plan.macs <= budget.macs_limit(costs.full_macs)
-        total = sum(scores[n][list(c)].sum() for n, c in plan.channels.items())
-        assert plan.score == pytest.approx(total)
-    assert plans > 200
-
-
-@every_criterion
-def test_a_larger_budget_never_lowers_the_score(criterion):
-    rng = np.random.default_rng(1)
-    for i in range(1000):
-        scores, costs = random_instance(rng, layers=4, most=5)
-        memory = np.sort(random_memory(rng, costs, 2))
-        macs = np.sort(rng.uniform(0.2, 1.0, size=2))
-        small = Budget(
-            int(memory[int(i % 4 == 0)]), float(macs[int(i % 4 == 1)])
-        )
-        large = Budget(int(memory[1]), float(macs[1]))
-        less = try_select(scores, costs, small, criterion)
-        if less is not None:
-            more = select(scores, costs, large, criterion=criterion)
-            assert more.score >= less.score * (1 - 1e-12)
-
-
-@pytest.mark.parametrize(
-    ("criterion", "mean_gap", "share_exact"),
-    [("tinytrain", 0.04, 0.75), ("density", 0.01, 0.86)],
-)
-def test_gap_to_exhaustive_search(criterion, mean_gap, share_exact):
-    """How much score is lost, over instances of three layers up to 3 wide.
-
-    Measured over 2,796 of them: the paper's criterion reaches the best score
-    in 81 % and loses 2.5 % of it on average, at most 47 %; density reaches it
-    in 90 % and loses 0.4 % on average, at most 39 %. Neither refuses a budget
-    that some plan fits.
-    """
-    rng = np.random.default_rng(2)
-    ratios = []
-    for _ in range(400):
-        scores, costs = random_instance(rng)
-        budget = Budget(
-            int(random_memory(rng, costs)), float(rng.uniform(0.05, 1.0))
-        )
-        best = best_score(scores, costs, budget)
-        plan = try_select(scores, costs, budget, criterion)
-        if best == 0.0:
-            assert plan is None
-            continue
-        assert plan is not None
-        assert plan.score <= best * (1 + 1e-12)
-        ratios.append(plan.score / best)
-    ratios = np.array(ratios)
-    assert 1 - ratios.mean() < mean_gap
-    assert (ratios > 1 - 1e-9).mean() > share_exact
-    assert ratios.min() > 0.4
-
-
-@every_criterion
-def test_without_limits_everything_trains(criterion):
+def test_without_limits_everything_trains(
+    criterion, random_instance, candidates
+):
     scores, costs = random_instance(np.random.default_rng(3))
     plan = select(scores, costs, Budget(), criterion=criterion)
-    assert plan.channels == full_plan(costs).channels
-    assert plan.macs == costs.full_macs
+    assert plan.channels == {
+        c.name: tuple(range(c.channels)) for c in candidates(costs, criterion)
+    }
 
 
 @every_criterion
@@ -219,16 +95,14 @@ def test_ties_go_to_the_first(criterion):
     assert select(backwards, costs, budget, criterion=criterion) == plan
 
 
-def test_layers_without_scores_do_not_train():
+def test_layers_without_scores_do_not_train(random_instance):
     scores, costs = random_instance(np.random.default_rng(4))
     del scores["layer1"]
-    assert list(select(scores, costs, Budget()).channels) == [
-        "layer0",
-        "layer2",
-    ]
+    plan = select(scores, costs, Budget(), criterion="tinytrain")
+    assert list(plan.channels) == ["layer0", "layer2"]
 
 
-def test_static_plans():
+def test_static_plans(random_instance):
     _, costs = random_instance(np.random.default_rng(5))
     everything = full_plan(costs)
     assert [(c.name, len(c.channels)) for c in everything.layers] == [
@@ -242,11 +116,13 @@ def test_static_plans():
 
 class TestBadInput:
     @every_criterion
-    def test_the_smallest_budgets_named_are_enough(self, criterion):
+    def test_the_smallest_budgets_named_are_enough(
+        self, criterion, random_instance, candidates
+    ):
         rng = np.random.default_rng(6)
         for _ in range(100):
             scores, costs = random_instance(rng)
-            ones = [{c.name: 1} for c in costs]
+            ones = [{c.name: 1} for c in candidates(costs, criterion)]
             memory = min(costs.memory_bytes(one) for one in ones)
             macs = min(costs.macs(one) for one in ones)
             for enough, too_small, word in (
@@ -254,12 +130,12 @@ class TestBadInput:
                 (Budget(macs=macs), Budget(macs=macs - 0.5), macs),
             ):
                 select(scores, costs, enough, criterion=criterion)
-                first_affordable(costs, enough)
+                first_affordable(costs, enough, criterion=criterion)
                 words = rf"Expected a budget.*{word:,} .*Received: Budget"
                 with pytest.raises(ValueError, match=words):
                     select(scores, costs, too_small, criterion=criterion)
                 with pytest.raises(ValueError, match=words):
-                    first_affordable(costs, too_small)
+                    first_affordable(costs, too_small, criterion=criterion)
 
     @pytest.mark.parametrize(
         ("change", "words"),
@@ -269,25 +145,40 @@ class TestBadInput:
             ({"layer0": None}, "'layer0' with shape"),
         ],
     )
-    def test_scores_must_belong_to_the_layers(self, change, words):
+    def test_scores_must_belong_to_the_layers(
+        self, change, words, random_instance
+    ):
         scores, costs = random_instance(np.random.default_rng(7))
         with pytest.raises(ValueError, match=words):
             select(scores | change, costs, Budget())
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
-    def test_scores_must_be_finite_and_positive(self, value):
+    def test_scores_must_be_finite_and_positive(self, value, random_instance):
         scores, costs = random_instance(np.random.default_rng(8))
         scores["layer1"][0] = value
         with pytest.raises(ValueError, match=r"finite scores.*'layer1'"):
             select(scores, costs, Budget())
 
-    def test_no_scores(self):
+    def test_no_scores(self, random_instance):
         _, costs = random_instance(np.random.default_rng(9))
-        with pytest.raises(ValueError, match="Received: none"):
+        with pytest.raises(ValueError, match=r"scores of \[\]"):
             select({}, costs, Budget())
 
-    def test_unknown_criterion(self):
+    def test_a_network_of_depthwise_layers(self):
+        costs = LayerCost("dw", 2, 18, 0, 18, 8, 8, True)
+        costs = LayerCosts((costs,), 16, "paper")
+        words = "network of depthwise layers. Use 'tinytrain'"
+        with pytest.raises(ValueError, match=re.escape(words)):
+            select({"dw": np.ones(2)}, costs, Budget(), criterion="pointwise")
+        with pytest.raises(ValueError, match=re.escape(words)):
+            first_affordable(costs, Budget())
+        plan = select(
+            {"dw": np.ones(2)}, costs, Budget(), criterion="tinytrain"
+        )
+        assert plan.channels == {"dw": (0, 1)}
+
+    def test_unknown_criterion(self, random_instance):
         scores, costs = random_instance(np.random.default_rng(9))
-        words = "one of.*'density'.*Received: criterion='best'"
+        words = "one of.*'pointwise'.*Received: criterion='best'"
         with pytest.raises(ValueError, match=words):
             select(scores, costs, Budget(), criterion="best")

@@ -17,17 +17,6 @@ def model(net, make_plan):
     return model
 
 
-def snapshot(model):
-    return [(w.path, w.numpy()) for w in model.weights]
-
-
-def assert_untouched(model, before):
-    for (path, old), weight in zip(before, model.weights, strict=True):
-        assert weight.path == path
-        np.testing.assert_array_equal(old, weight.numpy())
-    assert model.support is None
-
-
 class Recorder(keras.callbacks.Callback):
     """Notes its calls, and does something in one of them."""
 
@@ -138,18 +127,21 @@ class TestKeras:
                 np.testing.assert_array_equal(old, new)
         assert losses[-1] >= losses[best]
 
-    def test_a_schedule_takes_effect(self, model, task):
+    def test_a_schedule_takes_effect(self, model, task, weights_of):
         model.compile(keras.optimizers.SGD(0.1))
-        before = snapshot(model)[:-2]
+        before = weights_of(model)
         schedule = keras.callbacks.LearningRateScheduler(lambda *_: 0.0)
         history = model.fit(task, callbacks=[schedule], **QUICK)
         assert history.history["learning_rate"] == [0.0]
-        for (_, old), weight in zip(before, model.weights):
-            np.testing.assert_array_equal(old, weight.numpy())
+        for name, pair in weights_of(model).items():
+            np.testing.assert_array_equal(pair[0], before[name][0])
+            np.testing.assert_array_equal(pair[1], before[name][1])
         assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
 
     def test_an_optimizer_may_carry_its_schedule(self, model, task):
-        decay = keras.optimizers.schedules.PiecewiseConstantDecay([0], [0.1, 0])
+        decay = keras.optimizers.schedules.PiecewiseConstantDecay(
+            [0], [0.1, 0.0]
+        )
         model.compile(keras.optimizers.SGD(decay))
         states = []
         note = Recorder("epoch_end 0", lambda m: states.append(m.get_weights()))
@@ -195,4 +187,5 @@ class TestKeras:
             for count in epochs:
                 history = model.fit(task, epochs=count, **QUICK)
             losses.append(history.history["loss"][-1])
-        assert losses[0] == losses[1]
+        # A linear head begins each fit with rows of length one.
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)

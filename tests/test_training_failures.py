@@ -18,6 +18,9 @@ def model(request, net, make_plan, task):
     return model
 
 
+linear_head = pytest.mark.parametrize("model", ["linear"], indirect=True)
+
+
 @pytest.fixture
 def fresh(net):
     return ktt.wrap(net)
@@ -89,11 +92,13 @@ def test_bad_support_sets_are_refused(fresh, images, labels, words):
         ),
     ],
 )
-def test_bad_settings_are_refused(model, task, settings, words):
-    before, plan = state(model), model.plan
+def test_bad_settings_are_refused(fresh, task, settings, words):
+    plan = ktt.last_layer_plan(ktt.layer_costs(fresh))
+    ktt.apply_plan(fresh, plan)
+    before = state(fresh)
     with pytest.raises(ValueError, match=words):
-        model.fit(task, **QUICK | settings)
-    assert_untouched(model, before, plan)
+        fresh.fit(task, **QUICK | settings)
+    assert_untouched(fresh, before, plan)
 
 
 def test_without_a_plan_it_is_refused(fresh, task):
@@ -108,11 +113,11 @@ def test_without_a_plan_it_is_refused(fresh, task):
 def test_a_loss_that_is_not_finite(model, task, epochs):
     """In the first epoch, or after some that went well."""
     before, plan = state(model), model.plan
-    model.compile(keras.optimizers.SGD(1e-3))
+    model.compile(keras.optimizers.Adam(1e-3))
     schedule = keras.callbacks.LearningRateScheduler(
         lambda epoch, _: 1e38 if epoch == epochs - 1 else 1e-3
     )
-    with pytest.raises(ValueError, match="finite loss.*lower learning rate"):
+    with pytest.raises(ValueError, match=r"finite loss.*lower learning rate"):
         model.fit(task, epochs=epochs, callbacks=[schedule], **QUICK)
     assert_untouched(model, before, plan)
 
@@ -120,9 +125,10 @@ def test_a_loss_that_is_not_finite(model, task, epochs):
 def test_a_last_step_that_is_not_finite(model, task):
     """The loss of the only step is fine, what it leads to is not."""
     before, plan = state(model), model.plan
-    model.compile(keras.optimizers.SGD(3e38))
-    with pytest.raises(ValueError, match="Expected"):
-        model.fit(task, **QUICK | {"steps_per_epoch": 1})
+    huge = keras.callbacks.LearningRateScheduler(lambda *_: float("inf"))
+    settings = QUICK | {"steps_per_epoch": 1, "callbacks": [huge]}
+    with pytest.raises(ValueError, match="finite sum of trained weights"):
+        model.fit(task, **settings)
     assert_untouched(model, before, plan)
 
 
@@ -141,10 +147,11 @@ class Interrupt(keras.callbacks.Callback):
         super().__init__()
         setattr(self, hook, self.raise_it)
 
-    def raise_it(self, *_):
+    def raise_it(self, *_, **__):
         raise KeyboardInterrupt
 
 
+@linear_head
 @pytest.mark.parametrize(
     "hook",
     [
@@ -162,3 +169,25 @@ def test_an_interrupt_leaves_the_weights(model, task, hook):
     assert_untouched(model, before, plan)
     assert model.optimizer is optimizer
     model.fit(task, **QUICK)
+
+
+def test_a_failure_under_a_new_plan_restores_the_old(model, task):
+    """What was learned before is not lost."""
+    before, plan = state(model), model.plan
+    expected = model.predict(task.images)
+    new = ktt.full_plan(ktt.layer_costs(model))
+    callbacks = [ktt.StaticSparse(new), Interrupt("on_epoch_end")]
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(task, callbacks=callbacks, **QUICK)
+    assert_untouched(model, before, plan)
+    np.testing.assert_allclose(model.predict(task.images), expected, rtol=1e-5)
+
+
+def test_a_failure_before_any_plan_leaves_none(fresh, task):
+    before = state(fresh)
+    callbacks = [ktt.TaskAdaptiveSparse(ktt.Budget(macs=0.5))]
+    callbacks.append(Interrupt("on_epoch_end"))
+    with pytest.raises(KeyboardInterrupt):
+        fresh.fit(task, callbacks=callbacks, **QUICK)
+    assert_untouched(fresh, before, None)
+    assert fresh.class_vectors is None

@@ -1,5 +1,10 @@
 """Laws 2, 3, 6 and 10: what training changes, and that nothing else does."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -96,6 +101,7 @@ def test_a_loop_of_the_users_own_moves_the_slices_alone(
 @pytest.mark.parametrize("head", heads.HEADS)
 def test_a_full_plan_is_plain_training(head, net, task, weights_of):
     model = ktt.wrap(net, head=head)
+    model.compile(keras.optimizers.Adam(1e-3))
     ktt.apply_plan(model, ktt.full_plan(ktt.layer_costs(model)))
     history = fit(model, task, epochs=5, steps_per_epoch=1, views=0).history[
         "loss"
@@ -176,3 +182,29 @@ def test_the_same_seed_gives_the_same_weights(net, task, weights_of):
         np.testing.assert_array_equal(pair[0], weights_again[name][0])
         np.testing.assert_array_equal(pair[1], weights_again[name][1])
     assert (weights["last"][0] != others["last"][0]).any()
+
+
+PROGRAM = """
+from conftest import build_net, build_task
+import keras_tinytrain as ktt
+model = ktt.wrap(build_net())
+callback = ktt.TaskAdaptiveSparse(ktt.Budget(memory=9000, macs=0.5))
+model.fit(build_task(), callbacks=[callback], steps_per_epoch=1, verbose=0)
+plan = model.plan.to_json()
+"""
+
+
+def test_the_same_seed_gives_the_same_plan_in_another_process():
+    here = {}
+    exec(PROGRAM, here)
+    tests = Path(__file__).parent
+    path = [str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")]
+    there = subprocess.run(
+        [sys.executable, "-c", PROGRAM + "print(plan, end='')"],
+        capture_output=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+        text=True,
+    )
+    assert there.stdout == here["plan"]
+    assert '"channels": [' in here["plan"]
