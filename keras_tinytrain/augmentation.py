@@ -34,32 +34,41 @@ def augment(
         - [PMF](https://arxiv.org/abs/2204.07305), section 3.3.
     """
     images = tf.cast(images, tf.float32)
+    draws = tf.random.stateless_uniform(
+        [5, tf.shape(images)[0]], seed, -1.0, 1.0
+    )
+    right, down, brightness, saturation, contrast = tf.unstack(draws)
+    images = _shift(images, SHIFT * right, SHIFT * down)
+    # All three changes of colour are one linear map of a pixel's channels.
+    contrast = 1.0 + 0.5 * contrast[:, None, None]
+    saturation = 1.0 + saturation[:, None, None]
+    depth = images.shape[-1]
+    keep = tf.eye(depth) * saturation
+    grey = tf.ones([depth, depth]) / depth * (1.0 - saturation)
+    mean = tf.reduce_mean(images, axis=(1, 2, 3))[:, None, None]
+    change = BRIGHTNESS * brightness[:, None, None] * (high - low)
+    offset = (1.0 - contrast) * mean + change
     shape = tf.shape(images)
-    count, height, width = shape[0], shape[1], shape[2]
-    draws = tf.random.stateless_uniform([5, count], seed, -1.0, 1.0)
-    one, zero = tf.ones(count), tf.zeros(count)
-    # Output (x, y) is read from input (x + right, y + down).
-    right = draws[0] * SHIFT * tf.cast(width, tf.float32)
-    down = draws[1] * SHIFT * tf.cast(height, tf.float32)
-    images = tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=tf.stack(
-            [one, zero, right, zero, one, down, zero, zero], axis=1
-        ),
-        output_shape=tf.stack([height, width]),
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-    )
-    brightness, saturation, contrast = (
-        draws[i][:, None, None, None] for i in (2, 3, 4)
-    )
-    images += BRIGHTNESS * brightness * (high - low)
-    grey = tf.reduce_mean(images, axis=-1, keepdims=True)
-    images = grey + (images - grey) * (1.0 + saturation)
-    mean = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
-    images = mean + (images - mean) * (1.0 + 0.5 * contrast)
-    return tf.clip_by_value(images, low, high)
+    pixels = tf.reshape(images, [shape[0], -1, depth])
+    pixels = tf.matmul(pixels, contrast * (keep + grey)) + offset
+    return tf.reshape(tf.clip_by_value(pixels, low, high), shape)
+
+
+def _shift(images: tf.Tensor, right: tf.Tensor, down: tf.Tensor) -> tf.Tensor:
+    """Reads each image from so many widths right and heights down."""
+    count, height, width, depth = tf.unstack(tf.shape(images))
+    rows = _places(height, down)[:, :, None]
+    columns = _places(width, right)[:, None, :]
+    places = tf.reshape(rows * width + columns, [count, -1])
+    pixels = tf.reshape(images, [count, -1, images.shape[-1]])
+    pixels = tf.gather(pixels, places, batch_dims=1)
+    return tf.reshape(pixels, tf.stack([count, height, width, depth]))
+
+
+def _places(size: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """Numbers the rows of a shifted image, the border repeated."""
+    by = tf.cast(tf.round(share * tf.cast(size, tf.float32)), tf.int32)
+    return tf.clip_by_value(tf.range(size) + by[:, None], 0, size - 1)
 
 
 def value_range(images: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:

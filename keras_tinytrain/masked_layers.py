@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from keras_tinytrain.masking import Masked
+from keras_tinytrain.masking import Masked, take
 
 
 class MaskedDense(Masked):
@@ -18,7 +18,7 @@ class MaskedDense(Masked):
         return tf.matmul(d_outputs, kernel, transpose_b=True)
 
     def _filter_gradient(self, x, d_outputs, channels=None):
-        return _outer(x, _take(d_outputs, channels))
+        return _outer(x, take(d_outputs, channels))
 
 
 class MaskedConv2D(Masked):
@@ -37,7 +37,7 @@ class MaskedConv2D(Masked):
         )
 
     def _filter_gradient(self, x, d_outputs, channels=None):
-        d_outputs = _take(d_outputs, channels)
+        d_outputs = take(d_outputs, channels)
         shape = self.kernel_shape[:-1]
         if shape[:2] == (1, 1) and self.layer.strides == (1, 1):
             return _outer(x, d_outputs)[None, None]
@@ -78,8 +78,8 @@ class MaskedDepthwiseConv2D(Masked):
             channels = tf.range(self.size)
         if channels is not None:
             # Output channel c reads input channel c // multiplier.
-            x = _take(x, channels // multiplier)
-            d_outputs = _take(d_outputs, channels)
+            x = take(x, channels // multiplier)
+            d_outputs = take(d_outputs, channels)
         shape = (*self.kernel_shape[:-1], tf.shape(d_outputs)[-1])
         gradient = tf.nn.depthwise_conv2d_backprop_filter(
             x, tf.stack([*shape, 1]), d_outputs, *self._geometry()
@@ -130,11 +130,6 @@ def masked(
 ) -> Masked:
     """Returns the masked form of a `maskable` layer."""
     return _MASKED[type(layer)](layer, batch_norm)
-
-
-def _take(values: tf.Tensor, channels: tf.Tensor | None) -> tf.Tensor:
-    """Picks channels of the last axis; all of them for None."""
-    return values if channels is None else tf.gather(values, channels, axis=-1)
 
 
 def _outer(x: tf.Tensor, d_outputs: tf.Tensor) -> tf.Tensor:

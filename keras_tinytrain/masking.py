@@ -87,11 +87,13 @@ class Masked(keras.layers.Layer):
             channels: Sorted distinct indices. Empty freezes the layer.
         """
         self.channels = np.asarray(channels, np.int32)
-        kernel, bias = (v.numpy()[..., channels] for v in self.folded())
-        some = len(self.channels) > 0
-        replace_weight(self, "kernel_slice", kernel if some else None)
-        some = some and self.use_bias
-        replace_weight(self, "bias_slice", bias if some else None)
+        kernel = bias = None
+        if len(self.channels):
+            kernel, bias = (
+                v.numpy()[..., self.channels] for v in self.folded()
+            )
+        replace_weight(self, "kernel_slice", kernel)
+        replace_weight(self, "bias_slice", bias if self.use_bias else None)
 
     def absorb(
         self, channels: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor
@@ -166,33 +168,50 @@ class Masked(keras.layers.Layer):
         """
         base, base_bias = self.folded()
         full = _overlay(base, channels, kernel)
+        full_bias = _overlay(base_bias, channels, bias)
 
         @tf.custom_gradient
-        def linear(x, kernel):
-            del kernel  # Already part of `full`, which is kept out of the tape.
+        def affine(x, kernel, bias):
+            # Kernel and bias are part of `full` and `full_bias` already,
+            # which are kept out of the tape.
+            outputs = self._linear(x, full)
+            if self.use_bias:
+                outputs = tf.nn.bias_add(outputs, full_bias)
 
             def gradient(d_outputs):
-                few = 2 * tf.size(channels) < self.size
-                d_kernel = tf.cond(
-                    few,
-                    lambda: self._filter_gradient(x, d_outputs, channels),
-                    lambda: tf.gather(
-                        self._filter_gradient(x, d_outputs), channels, axis=-1
+                d_kernel, d_bias = tf.cond(
+                    2 * tf.size(channels) < self.size,
+                    lambda: self._slice_gradients(x, d_outputs, channels),
+                    lambda: tuple(
+                        take(gradient, channels)
+                        for gradient in self._slice_gradients(x, d_outputs)
                     ),
                 )
-                return self._input_gradient(x, full, d_outputs), d_kernel
+                if not self.use_bias:
+                    d_bias = tf.zeros_like(bias)
+                return (
+                    self._input_gradient(x, full, d_outputs),
+                    d_kernel,
+                    d_bias,
+                )
 
-            return self._linear(x, full), gradient
+            return outputs, gradient
 
-        outputs = linear(inputs, kernel)
-        if self.use_bias:
-            full_bias = tf.tensor_scatter_nd_update(
-                tf.stop_gradient(base_bias), channels[:, None], bias
-            )
-            outputs = tf.nn.bias_add(outputs, full_bias)
+        outputs = affine(inputs, kernel, bias)
         if gate is not None:
             outputs *= gate
         return self.layer.activation(outputs)
+
+    def _slice_gradients(
+        self,
+        x: tf.Tensor,
+        d_outputs: tf.Tensor,
+        channels: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Computes the gradients of kernel and bias of some channels."""
+        axes = list(range(d_outputs.shape.rank - 1))
+        d_bias = tf.reduce_sum(take(d_outputs, channels), axis=axes)
+        return self._filter_gradient(x, d_outputs, channels), d_bias
 
     def _linear(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError
@@ -281,12 +300,25 @@ def _write(variable: keras.Variable, channels, values) -> None:
     variable.assign(full)
 
 
+def take(values: tf.Tensor, channels: tf.Tensor | None) -> tf.Tensor:
+    """Picks channels of the last axis; all of them for None."""
+    return values if channels is None else tf.gather(values, channels, axis=-1)
+
+
 def _overlay(
     base: tf.Tensor, channels: tf.Tensor, values: tf.Tensor
 ) -> tf.Tensor:
     """Replaces channels of the last axis of `base`."""
     size = base.shape[-1]
-    source = tf.tensor_scatter_nd_update(
-        tf.range(size), channels[:, None], size + tf.range(tf.size(channels))
-    )
-    return tf.gather(tf.concat([base, values], axis=-1), source, axis=-1)
+
+    def replaced():
+        source = tf.tensor_scatter_nd_update(
+            tf.range(size),
+            channels[:, None],
+            size + tf.range(tf.size(channels)),
+        )
+        return tf.gather(tf.concat([base, values], axis=-1), source, axis=-1)
+
+    # Most layers of a plan train nothing, and their kernels are large.
+    full = tf.cond(tf.size(channels) > 0, replaced, lambda: base)
+    return tf.ensure_shape(full, base.shape)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -177,11 +178,8 @@ class Window:
 
     def pack(self) -> tf.Tensor:
         """Joins all trained slices of the tail in one vector."""
-        parts = [tf.zeros(0)]
-        for layer in self.layers.values():
-            _, kernel, bias = layer.slices()
-            parts += [tf.reshape(kernel, [-1]), bias]
-        return tf.concat(parts, axis=0)
+        parts = [variable.numpy().ravel() for variable in self._slices()]
+        return tf.constant(np.concatenate([*parts, []]), tf.float32)
 
     def unpack(
         self, trained: tf.Tensor, channels: Sequence[tf.Tensor]
@@ -203,13 +201,20 @@ class Window:
 
     def assign(self, trained: tf.Tensor) -> None:
         """Writes the vector of `pack` back into the layers."""
-        slices = self.unpack(trained, self.channels())
-        for name, (_, kernel, bias) in slices.items():
-            layer = self.layers[name]
-            if layer.kernel_slice is not None:
-                layer.kernel_slice.assign(kernel)
-            if layer.bias_slice is not None:
-                layer.bias_slice.assign(bias)
+        values, start = trained.numpy(), 0
+        for variable in self._slices():
+            size = math.prod(variable.shape)
+            rows = values[start : start + size]
+            variable.assign(rows.reshape(variable.shape))
+            start += size
+
+    def _slices(self) -> list[keras.Variable]:
+        """Lists the trained variables in the order of `pack`."""
+        pairs = (
+            (layer.kernel_slice, layer.bias_slice)
+            for layer in self.layers.values()
+        )
+        return [v for pair in pairs for v in pair if v is not None]
 
 
 def _join(parts: list[Features]) -> Features:

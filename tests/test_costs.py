@@ -114,10 +114,15 @@ def test_more_channels_never_cost_less(net, cost_model):
 
 
 def test_full_train_bytes_by_hand(net):
-    """Batch 100 of all outputs, 16 bytes a weight."""
-    outputs = 2 * 8 * 8 * 4 + 3 * 8 * 8 * 8 + 2 * 8 * 8 * 4 + 3 * 3 * 6
+    """Batch 100 of what goes in and out of layers, 16 bytes a weight."""
+    stem = 768 + 256 + 256  # The last is that of the activation.
+    expand = 256 + 512 + 512
+    depthwise = 512 + 512 + 512
+    project = 512 + 256
+    last = 256 + 54 + 54
+    stored = stem + expand + depthwise + project + last
     weights = 108 + 32 + 72 + 32 + 216
-    expected = 4 * 100 * outputs + 16 * weights
+    expected = 4 * 100 * stored + 16 * weights
     assert ktt.costs.full_train_bytes(ktt.wrap(net)) == expected
 
 

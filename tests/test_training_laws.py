@@ -52,6 +52,8 @@ def test_untrained_channels_are_bit_equal(
     before = weights_of(model)
     for channels in (FIRST, SECOND, {"stem": [3], "expand": [1]}):
         ktt.apply_plan(model, make_plan(model, channels))
+        if not norm:  # One window for all plans, which is compiled once.
+            model.first_candidate = "stem"
         fit(model, task, epochs=2)
         check_only_these_changed(before, weights_of(model), channels)
     for old, new in zip(source, model.source.weights):
@@ -64,12 +66,10 @@ def test_a_new_plan_starts_a_new_optimizer(net, make_plan, task, weights_of):
     for earlier in (None, FIRST):
         model = ktt.wrap(net)
         model.compile(OPTIMIZERS["sgd"]())
-        model.first_candidate = "stem"
-        if earlier:
-            ktt.apply_plan(model, make_plan(model, earlier))
+        for plan in [earlier, SECOND] if earlier else [SECOND]:
+            ktt.apply_plan(model, make_plan(model, plan))
+            model.first_candidate = "stem"  # One window, one vector.
             fit(model, task)
-        ktt.apply_plan(model, make_plan(model, SECOND))
-        fit(model, task)
         results.append(weights_of(model))
     for name, (kernel, bias) in results[0].items():
         np.testing.assert_array_equal(kernel, results[1][name][0])
@@ -170,10 +170,9 @@ def test_cached_training_is_uncached_training(
 
 
 def test_the_same_seed_gives_the_same_weights(net, task, weights_of):
-    results = []
+    model, results = ktt.wrap(net), []
+    callback = ktt.TaskAdaptiveSparse(ktt.Budget(macs=0.5))
     for seed in (7, 7, 8):
-        model = ktt.wrap(net)
-        callback = ktt.TaskAdaptiveSparse(ktt.Budget(macs=0.5))
         fit(model, task, views=2, seed=seed, callbacks=[callback])
         results.append((model.plan.to_json(), weights_of(model)))
     (plan, weights), (again, weights_again), (_, others) = results
