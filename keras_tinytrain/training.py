@@ -71,8 +71,8 @@ def fit(
         views: Number of augmented views besides the images themselves.
         seed: Seed of the views and of their order.
         callbacks: Keras callbacks. A batch is a step.
-        validation_data: `Examples` or `(images, labels)` of the same classes,
-            evaluated after each epoch.
+        validation_data: `Examples`, `(images, labels)` or a dataset of both,
+            of the same classes, evaluated after each epoch.
         verbose: 0 shows no progress bar.
 
     Returns:
@@ -96,8 +96,9 @@ def fit(
                 f"{name}={value!r}"
             )
     if validation_data is not None:
-        if not isinstance(validation_data, Examples):
+        if isinstance(validation_data, (tuple, list)):
             validation_data = as_examples(*validation_data)
+        validation_data = as_examples(validation_data)
         check_examples(
             validation_data,
             way=support.way,

@@ -149,10 +149,15 @@ class TestKeras:
         for old, new in zip(states[0], model.get_weights()):
             np.testing.assert_allclose(old, new, atol=1e-6)
 
-    @pytest.mark.parametrize("form", ["examples", "tuple"])
+    @pytest.mark.parametrize("form", ["examples", "tuple", "dataset"])
     def test_validation_data(self, model, task, make_task, form):
         query = make_task(count=6)
-        data = query if form == "examples" else (query.images, query.labels)
+        arrays = query.images, query.labels
+        data = {
+            "examples": query,
+            "tuple": arrays,
+            "dataset": tf.data.Dataset.from_tensor_slices(arrays).batch(4),
+        }[form]
         history = model.fit(task, epochs=2, validation_data=data, **QUICK)
         assert sorted(history.history) == [
             "accuracy",
