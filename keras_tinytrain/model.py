@@ -20,7 +20,8 @@ from keras_tinytrain.heads import (
 from keras_tinytrain.masking import apply_plan, replace_weight
 from keras_tinytrain.network import Network
 from keras_tinytrain.plan import UpdatePlan
-from keras_tinytrain.training import STEPS, VIEWS, Trainer, fit
+from keras_tinytrain.trainer import Trainer
+from keras_tinytrain.training import STEPS, VIEWS, fit
 from keras_tinytrain.window import Window
 
 
@@ -135,7 +136,6 @@ class AdaptiveModel(keras.Model):
         self.built = True
         self._windows: dict[str, Window] = {}
         self._trainers: dict[str, Trainer] = {}
-        self._loaded: dict[str, tuple[Trainer, int]] = {}
         self.first_candidate: str | None = None
         self.plans_applied = 0
         if plan is not None:
@@ -197,7 +197,6 @@ class AdaptiveModel(keras.Model):
             )
         self.scales_learning_rate = optimizer is None
         super().compile(optimizer=optimizer or "adam")
-        self._fresh_optimizer = self.optimizer.get_config()
         self._trainers.clear()
 
     def fit(
@@ -299,23 +298,24 @@ class AdaptiveModel(keras.Model):
             return self.window(self.plan.layers[0].name)
         return self.window(self.first_candidate)
 
-    def trainer(self, size: int) -> tuple[Trainer, bool]:
-        """Returns a trainer for so many numbers, and whether it is new.
+    def trainer(self, size: int) -> Trainer:
+        """Returns a compiled trainer for a vector of at least `size`.
 
-        One that has been compiled is used again as long as it is large
-        enough. It counts as new after each `apply_plan`.
+        The same one as before, as long as it is large enough and the
+        optimizer keeps its settings.
         """
         window, size = self.training_window(), int(size)
         trainer = self._trainers.get(window.first)
-        if trainer is None or trainer.vector.shape[0] < size:
+        if (
+            trainer is None
+            or trainer.vector.shape[0] < size
+            or trainer.settings != self.optimizer.get_config()
+        ):
             # The next power of two, so that the next task fits as well.
             capacity = 1 << max(size - 1, 1).bit_length()
-            optimizer = type(self.optimizer).from_config(self._fresh_optimizer)
-            trainer = Trainer(window, optimizer, capacity, self.head)
+            trainer = Trainer(window, self.optimizer, capacity, self.head)
             self._trainers[window.first] = trainer
-        reset = self._loaded.get(window.first) != (trainer, self.plans_applied)
-        self._loaded[window.first] = (trainer, self.plans_applied)
-        return trainer, reset
+        return trainer
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` builds the same structure from."""

@@ -11,13 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_tinytrain.examples import Examples, as_examples, check_examples
-from keras_tinytrain.heads import (
-    accuracy,
-    cosine_logits,
-    cross_entropy,
-    prototypes,
-)
-from keras_tinytrain.window import Features, Window
+from keras_tinytrain.heads import prototypes
+from keras_tinytrain.window import Features
 
 # Steps of an adaptation (PMF, utils/args.py).
 STEPS = 40
@@ -162,7 +157,11 @@ class _Snapshot:
         self.plans_applied = model.plans_applied
         layers = model.network.layers.values()
         self.channels = [layer.channels for layer in layers]
-        self.values = [v.numpy() for la in layers for v in la.slices()[1:]]
+        self.values = [
+            None if variable is None else variable.numpy()
+            for layer in layers
+            for variable in (layer.kernel_slice, layer.bias_slice)
+        ]
         vectors = model.class_vectors
         self.vectors = None if vectors is None else vectors.numpy()
 
@@ -212,14 +211,15 @@ class _Session:
         self.random = np.random.default_rng(seed)
         self.order: list[int] = []
         vectors = self._class_vectors()
-        self.trainer, reset = model.trainer(
+        self.trainer = model.trainer(
             tf.size(self.window.pack()) + tf.size(vectors)
         )
         known = model.class_vectors
-        if not reset and known is not None and known.shape == vectors.shape:
+        goes_on = self.trainer.task == model.plans_applied
+        if goes_on and known is not None and known.shape == vectors.shape:
             vectors = known.value
-        self.trainer.start(vectors, reset=reset)
-        if model.scales_learning_rate and reset:
+        self.trainer.start(vectors, task=model.plans_applied)
+        if model.scales_learning_rate and not goes_on:
             layers = model.network.layers.values()
             weights = sum(math.prod(m.kernel_shape) for m in layers)
             rate = learning_rate(weights, model.plan.trained_weights)
@@ -257,113 +257,3 @@ class _Session:
         )
         way = int(tf.reduce_max(self.labels)) + 1
         return prototypes(embeddings, self.labels, way)
-
-
-class Trainer:
-    """Trains all slices of a plan as one vector, compiled once.
-
-    The vector holds the trained kernels and biases of all layers and the
-    class vectors of a linear head. Its capacity is fixed, because the slots
-    of an optimizer are; what a plan leaves over stays zero. So a new plan is
-    a new content under a reset optimizer, and nothing is traced again.
-
-    Args:
-        window: The part of the network that runs in each step.
-        optimizer: A Keras optimizer that is not built yet.
-        capacity: Size of the vector.
-        head: `"prototype"` or `"linear"`.
-    """
-
-    def __init__(
-        self,
-        window: Window,
-        optimizer: keras.optimizers.Optimizer,
-        capacity: int,
-        head: str,
-    ) -> None:
-        self.window = window
-        self.head = head
-        self.vector = keras.Variable(tf.zeros(capacity), name="trained")
-        self.optimizer = optimizer
-        optimizer.build([self.vector])
-        self._initial = [tf.identity(v.value) for v in optimizer.variables]
-        number, pair = (tf.TensorSpec(n, tf.int32) for n in ([], [2]))
-        features = window.features_spec
-        self._compiled_step = tf.function(
-            self._step,
-            [
-                features,
-                features,
-                window.labels_spec,
-                window.channels_spec,
-                number,
-                pair,
-            ],
-        )
-
-    def start(self, class_vectors: tf.Tensor, *, reset: bool) -> None:
-        """Loads the slices of the layers and the class vectors.
-
-        Args:
-            class_vectors: `(way, depth)`, where a linear head starts.
-            reset: Whether the optimizer forgets what it has gathered.
-        """
-        slices = self.window.pack()
-        self.channels = self.window.channels()
-        self.head_shape = tf.shape(class_vectors)
-        self.head_start = tf.size(slices)
-        content = slices
-        if self.head == "linear":
-            rows = tf.math.l2_normalize(class_vectors, axis=-1)
-            content = tf.concat([slices, tf.reshape(rows, [-1])], axis=0)
-        left = self.vector.shape[0] - content.shape[0]
-        self.vector.assign(tf.pad(content, [[0, left]]))
-        if reset:
-            for variable, value in zip(self.optimizer.variables, self._initial):
-                variable.assign(value)
-
-    def step(
-        self, clean: Features, view: Features, labels: tf.Tensor
-    ) -> dict[str, float]:
-        """Makes one step; returns the loss and the accuracy on the view.
-
-        Args:
-            clean: Boundary tensors of the support images.
-            view: Boundary tensors of their augmented views.
-            labels: `(n,)` int32.
-        """
-        loss, hits = self._compiled_step(
-            clean, view, labels, self.channels, self.head_start, self.head_shape
-        )
-        return {"accuracy": float(hits), "loss": float(loss)}
-
-    def result(self) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Returns the slices, and the class vectors of a linear head."""
-        slices = self.vector.value[: self.head_start]
-        if self.head != "linear":
-            return slices, None
-        size = tf.reduce_prod(self.head_shape)
-        rows = self.vector.value[self.head_start :][:size]
-        return slices, tf.reshape(rows, self.head_shape)
-
-    def _step(self, clean, view, labels, channels, head_start, head_shape):
-        with tf.GradientTape() as tape:
-            vector = tf.identity(self.vector.value)
-            tape.watch(vector)
-            slices = self.window.unpack(vector, channels)
-            if self.head == "linear":
-                embeddings = self.window.tail(view, slices)
-                rows = vector[head_start:][: tf.reduce_prod(head_shape)]
-                class_vectors = tf.reshape(rows, head_shape)
-            else:
-                # One pass over both: the prototypes carry gradient too.
-                both = tuple(tf.concat(pair, 0) for pair in zip(clean, view))
-                both = self.window.tail(both, slices)
-                count = tf.size(labels)
-                embeddings = both[count:]
-                class_vectors = prototypes(both[:count], labels, head_shape[0])
-            logits = cosine_logits(embeddings, class_vectors)
-            loss = tf.reduce_mean(cross_entropy(labels, logits))
-        gradient = tape.gradient(loss, vector)
-        self.optimizer.apply([gradient], [self.vector])
-        return loss, accuracy(labels, logits)

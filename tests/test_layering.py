@@ -33,6 +33,7 @@ ALLOWED = {
     "costs": {"budget", "masked_layers", "masking", "network"},
     "fisher": {"examples", "heads", "window"},
     "selection": {"budget", "plan"},
+    "trainer": {"heads", "window"},
     "training": {"examples", "heads", "window"},
     "model": {
         "examples",
@@ -40,6 +41,7 @@ ALLOWED = {
         "masking",
         "network",
         "plan",
+        "trainer",
         "training",
         "window",
     },
