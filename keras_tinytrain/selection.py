@@ -10,6 +10,8 @@ from keras_tinytrain.budget import Budget, LayerCosts
 from keras_tinytrain.plan import PlanLayer, UpdatePlan
 
 CRITERIA = ("pointwise", "tinytrain")
+# Share of the MACs that may go to gradients of inputs.
+MAX_CHAIN_SHARE = 0.95
 
 
 def select(
@@ -78,18 +80,28 @@ def select(
 def first_affordable(
     costs: LayerCosts, budget: Budget, *, criterion: str = "pointwise"
 ) -> int:
-    """Returns the index of the earliest layer that `select` can choose.
+    """Returns the index of the earliest layer that is worth scoring.
+
+    From there on the budget can train a layer, and keeps something for it:
+    the chain of input gradients may take up to `MAX_CHAIN_SHARE` of the MACs,
+    unless no layer does with less.
 
     Raises:
         ValueError: If it is too small for any layer.
     """
     memory, macs = budget.memory_limit(), budget.macs_limit(costs.full_macs)
     candidates = _candidates(costs, criterion)
+    affordable = []
     for i in candidates:
         one = {costs[i].name: 1}
         if costs.memory_bytes(one) <= memory and costs.macs(one) <= macs:
-            return i
-    raise ValueError(_too_small(candidates, costs, budget))
+            affordable.append(i)
+            chain = costs.macs(one) - costs[i].macs // costs[i].channels
+            if chain <= MAX_CHAIN_SHARE * macs:
+                return i
+    if not affordable:
+        raise ValueError(_too_small(candidates, costs, budget))
+    return affordable[0]
 
 
 def make_plan(

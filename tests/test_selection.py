@@ -57,6 +57,23 @@ def test_criterion_by_hand():
     assert taken[10] == {"a": (1,), "b": (0, 1), "c": (0, 1)}
 
 
+def test_first_affordable_leaves_something_for_the_layer():
+    """From `a` on the chain takes 100 MACs, from `b` on 50."""
+    costs = LayerCosts(
+        (
+            layer("stem", 2, 1, 100),
+            layer("a", 2, 1, 2),
+            layer("b", 2, 1, 25),
+            layer("c", 2, 1, 25),
+        ),
+        8,
+        "paper",
+    )
+    assert first_affordable(costs, Budget(macs=102)) == 2  # 98 % for `a`.
+    assert first_affordable(costs, Budget(macs=106)) == 1  # 94 %.
+    assert first_affordable(costs, Budget(macs=25)) == 3
+
+
 def test_the_chain_of_input_gradients_is_paid():
     """Layer b needs no chain; a needs the input gradient of b: 100 MACs."""
     costs = LayerCosts(
