@@ -54,7 +54,7 @@ class ImageFolder:
         superclass: Callable[[str], str] | None = None,
     ):
         self.path = pathlib.Path(path).absolute()
-        self.image_size = _checked_size(image_size)
+        self.image_size = check_image_size(image_size)
         self.name = name or self.path.name
         self._superclass = superclass
         if not self.path.is_dir():
@@ -123,7 +123,15 @@ def _class_items(path, group):
     )
 
 
-def _checked_size(image_size):
+def check_image_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    """Returns `(height, width)`.
+
+    Args:
+        image_size: What a caller gave for it.
+
+    Raises:
+        ValueError: If it is not two positive integers.
+    """
     size = tuple(image_size) if np.iterable(image_size) else ()
     if len(size) != 2 or not all(
         isinstance(x, (int, np.integer)) and x > 0 for x in size
@@ -140,7 +148,32 @@ def _read(path, modified, image_size):
     """Reads one image as uint8 RGB `(height, width, 3)`."""
     del modified  # Only a key of the cache.
     with open(path, "rb") as file:
-        data = file.read()
+        return decode_image(file.read(), image_size, origin=path)
+
+
+def decode_image(
+    data: bytes,
+    image_size: tuple[int, int],
+    *,
+    origin: str,
+    box: tuple[float, float, float, float] | None = None,
+) -> np.ndarray:
+    """Decodes an image file, cuts out a box, and stretches it to a size.
+
+    Args:
+        data: The content of a png, jpg, bmp or gif file.
+        image_size: `(height, width)` of the result, made with antialiasing
+            and without regard to proportions.
+        origin: Where the data comes from, for messages.
+        box: `(top, left, bottom, right)` of the part to use, as fractions of
+            height and width. What lies outside of the image is left away.
+
+    Returns:
+        The RGB image `(height, width, 3)`, uint8.
+
+    Raises:
+        ValueError: If the data is not an image that can be decoded.
+    """
     # A small op is faster here than on an accelerator, and gives the same
     # bytes on every machine.
     with tf.device("CPU:0"):
@@ -153,11 +186,21 @@ def _read(path, modified, image_size):
             )
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(
-                f"Expected an image that can be decoded. Received: {path!r}; "
-                f"{error.message}"
+                "Expected an image that can be decoded. Received: "
+                f"{origin!r}; {error.message}"
             ) from error
         if image.shape[-1] == 1:
             image = tf.repeat(image, 3, axis=-1)
+        if box is not None:
+            top, bottom = _pixels(box[0], box[2], image.shape[0])
+            left, right = _pixels(box[1], box[3], image.shape[1])
+            image = image[top:bottom, left:right]
         image = tf.image.resize(image[..., :3], image_size, antialias=True)
         image = tf.round(tf.cast(image, tf.float32))
         return tf.cast(image, tf.uint8).numpy()
+
+
+def _pixels(start, end, size):
+    """The pixels between two fractions of a side, rounded as Meta-Dataset."""
+    first = min(max(round(start * size - 0.5), 0), size - 1)
+    return first, max(min(round(end * size - 0.5) + 1, size), first + 1)

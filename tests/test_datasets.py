@@ -16,6 +16,8 @@ from keras_tinytrain.episodes import (
     draw_episode,
     sample_episode,
 )
+from keras_tinytrain.folders import ImageFolder
+from keras_tinytrain.tfds_datasets import DIR_VARIABLE
 
 AVAILABLE = (
     "traffic_sign",
@@ -32,11 +34,14 @@ AVAILABLE = (
 
 
 def real(name, **kwargs):
-    """A dataset of real images, or a skipped test."""
+    """A folder of real images, or a skipped test."""
     try:
-        return load(name, **kwargs)
+        dataset = load(name, **kwargs)
     except FileNotFoundError as error:
         pytest.skip(str(error))
+    if not isinstance(dataset, ImageFolder):
+        pytest.skip(f"no folder of {name} in {DATA_VARIABLE}")
+    return dataset
 
 
 def write_dataset(root, classes, files):
@@ -197,6 +202,7 @@ def test_an_unknown_name_lists_the_nearest_first():
 
 def test_an_absent_dataset_says_where_and_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(DIR_VARIABLE, str(tmp_path))
     with pytest.raises(
         FileNotFoundError, match=f"fungi.*Set .*{DATA_VARIABLE}"
     ):

@@ -138,6 +138,24 @@ def test_a_missing_folder_is_refused(tmp_path):
         ImageFolder(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize(
+    ("box", "rows", "columns"),
+    [
+        ((0, 0, 1, 1), (0, 10), (0, 20)),
+        ((0.35, 0.3, 0.55, 0.6), (3, 6), (6, 13)),
+        ((-1, -0.1, 0.15, 2), (0, 2), (0, 20)),
+        ((0.4, 0.4, 0.4, 0.4), (4, 5), (8, 9)),
+        ((1, 1, 1, 1), (9, 10), (19, 20)),
+    ],
+)
+def test_a_box_is_cut_out(box, rows, columns):
+    image = np.random.default_rng(0).integers(256, size=(10, 20, 3))
+    data = tf.io.encode_png(image.astype(np.uint8)).numpy()
+    expected = image[slice(*rows), slice(*columns)]
+    cut = folders.decode_image(data, expected.shape[:2], origin="x", box=box)
+    np.testing.assert_array_equal(cut, expected)
+
+
 @pytest.mark.parametrize("size", [96, (96,), (0, 96), (96.0, 96), None])
 def test_bad_image_sizes_are_refused(root, size):
     with pytest.raises(ValueError, match=r"Expected `image_size`.*Received"):
