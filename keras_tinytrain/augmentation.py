@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 # Largest shift, as a share of the image.
 SHIFT = 0.125
-# Largest change of brightness, as a share of the range of values.
+# Largest turn, in radians.
+TURN = 0.3
+# Largest factor of size.
+SIZE = 1.35
+# Largest change of brightness, as a share of the range of values, and of
+# contrast and saturation, as a factor.
 BRIGHTNESS = 0.14
+CONTRAST = 0.4
+SATURATION = 0.5
 
 
 def augment(
     images: tf.Tensor, seed: tf.Tensor, low: tf.Tensor, high: tf.Tensor
 ) -> tf.Tensor:
-    """Shifts images and changes their brightness, saturation and contrast.
+    """Moves images and changes their brightness, saturation and contrast.
 
-    Every image gets its own change. Unlike DiffAugment, whose strengths
-    these are, images are not mirrored, since characters and signs mean
-    something else then, and a shift repeats the border instead of showing
-    black.
+    Every image gets its own change. Unlike DiffAugment this turns and
+    resizes too, changes colours less, and does not mirror, since characters
+    and signs mean something else then. What comes in from outside repeats
+    the border instead of being black.
 
     Args:
         images: `(n, height, width, channels)`.
@@ -35,13 +43,13 @@ def augment(
     """
     images = tf.cast(images, tf.float32)
     draws = tf.random.stateless_uniform(
-        [5, tf.shape(images)[0]], seed, -1.0, 1.0
+        [7, tf.shape(images)[0]], seed, -1.0, 1.0
     )
-    right, down, brightness, saturation, contrast = tf.unstack(draws)
-    images = _shift(images, SHIFT * right, SHIFT * down)
+    *moves, brightness, saturation, contrast = tf.unstack(draws)
+    images = _move(images, *moves)
     # All three changes of colour are one linear map of a pixel's channels.
-    contrast = 1.0 + 0.5 * contrast[:, None, None]
-    saturation = 1.0 + saturation[:, None, None]
+    contrast = 1.0 + CONTRAST * contrast[:, None, None]
+    saturation = 1.0 + SATURATION * saturation[:, None, None]
     depth = images.shape[-1]
     keep = tf.eye(depth) * saturation
     grey = tf.ones([depth, depth]) / depth * (1.0 - saturation)
@@ -54,21 +62,23 @@ def augment(
     return tf.reshape(tf.clip_by_value(pixels, low, high), shape)
 
 
-def _shift(images: tf.Tensor, right: tf.Tensor, down: tf.Tensor) -> tf.Tensor:
-    """Reads each image from so many widths right and heights down."""
-    count, height, width, depth = tf.unstack(tf.shape(images))
-    rows = _places(height, down)[:, :, None]
-    columns = _places(width, right)[:, None, :]
-    places = tf.reshape(rows * width + columns, [count, -1])
-    pixels = tf.reshape(images, [count, -1, images.shape[-1]])
-    pixels = tf.gather(pixels, places, batch_dims=1)
-    return tf.reshape(pixels, tf.stack([count, height, width, depth]))
-
-
-def _places(size: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-    """Numbers the rows of a shifted image, the border repeated."""
-    by = tf.cast(tf.round(share * tf.cast(size, tf.float32)), tf.int32)
-    return tf.clip_by_value(tf.range(size) + by[:, None], 0, size - 1)
+def _move(images, right, down, turn, size) -> tf.Tensor:
+    """Shifts, turns and resizes each image by its share of the most."""
+    height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float32))
+    angle, scale = TURN * turn, tf.exp(tf.math.log(SIZE) * size)
+    cos, sin = scale * tf.cos(angle), scale * tf.sin(angle)
+    # Where a pixel of the view reads, seen from the middle of the image.
+    x, y = (width - 1.0) / 2.0, (height - 1.0) / 2.0
+    x_start = x - cos * x + sin * y + SHIFT * right * width
+    y_start = y - sin * x - cos * y + SHIFT * down * height
+    zero = tf.zeros_like(cos)
+    rows = [cos, -sin, x_start, sin, cos, y_start, zero, zero]
+    return keras.ops.image.affine_transform(
+        images,
+        tf.stack(rows, axis=-1),
+        fill_mode="nearest",
+        data_format="channels_last",
+    )
 
 
 def value_range(images: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:

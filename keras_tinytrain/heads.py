@@ -1,14 +1,14 @@
 """The classifier on top of the embeddings: cosine to a vector per class.
 
 The `"prototype"` head takes as class vectors the class means of the support
-embeddings. The `"linear"` head starts from them and trains them too.
+embeddings. The `"linear"` head starts from them and trains them too, and its
+embeddings also say where in the image something is.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-HEADS = ("prototype", "linear")
 # Factor of the cosine similarity in the logits (PMF, models/protonet.py).
 SCALE = 10.0
 
@@ -19,6 +19,39 @@ def pool(features: tf.Tensor) -> tf.Tensor:
         axes = list(range(1, features.shape.rank - 1))
         return tf.reduce_mean(features, axis=axes)
     return features
+
+
+def pyramid(features: tf.Tensor) -> tf.Tensor:
+    """Averages feature maps over the whole and over its four quarters.
+
+    Both levels have length one, so that they count alike in a cosine. The
+    rows and columns in the middle of an odd number belong to both sides.
+
+    Args:
+        features: `(n, height, width, depth)`, or `(n, depth)`, which stays
+            as it is.
+
+    Returns:
+        Embeddings `(n, 5 * depth)`.
+
+    Reference:
+        - [Spatial pyramid pooling](https://arxiv.org/abs/1406.4729)
+    """
+    if features.shape.rank != 4:
+        return pool(features)
+    half = [(size + 1) // 2 for size in tf.unstack(tf.shape(features)[1:3])]
+    quarters = [
+        pool(part)
+        for rows in (features[:, : half[0]], features[:, -half[0] :])
+        for part in (rows[:, :, : half[1]], rows[:, :, -half[1] :])
+    ]
+    levels = [pool(features), tf.concat(quarters, axis=-1)]
+    levels = [tf.math.l2_normalize(level, axis=-1) for level in levels]
+    return tf.concat(levels, axis=-1)
+
+
+# How each head makes embeddings of feature maps.
+HEADS = {"prototype": pool, "linear": pyramid}
 
 
 def prototypes(

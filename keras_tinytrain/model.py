@@ -15,7 +15,6 @@ from keras_tinytrain.heads import (
     accuracy,
     cosine_logits,
     cross_entropy,
-    pool,
 )
 from keras_tinytrain.masking import apply_plan, replace_weight
 from keras_tinytrain.network import Network
@@ -122,7 +121,8 @@ class AdaptiveModel(keras.Model):
     ) -> None:
         if head not in HEADS:
             raise ValueError(
-                f"Expected head to be one of {HEADS}. Received: head={head!r}"
+                f"Expected head to be one of {list(HEADS)}. Received: "
+                f"head={head!r}"
             )
         super().__init__(name=name or source.name)
         source.trainable = False
@@ -146,10 +146,11 @@ class AdaptiveModel(keras.Model):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Computes logits, or what the wrapped model does before `fit`."""
         tensors = {0: tf.cast(inputs, tf.float32)}
-        output = self.network.run(tensors)[self.network.output]
+        tensors = self.network.run(tensors)
         if self.class_vectors is None:
-            return output
-        return cosine_logits(pool(output), self.class_vectors.value)
+            return tensors[self.network.output]
+        embeddings = HEADS[self.head](tensors[self.network.features])
+        return cosine_logits(embeddings, self.class_vectors.value)
 
     def window(self, first: str | None = None) -> Window:
         """Returns the compiled part of the network from a layer on.
@@ -164,7 +165,7 @@ class AdaptiveModel(keras.Model):
                 f"{list(self.network.layers)}. Received: {first!r}"
             )
         if first not in self._windows:
-            self._windows[first] = Window(self.network, first)
+            self._windows[first] = Window(self.network, first, self.head)
         return self._windows[first]
 
     def set_class_vectors(self, values: tf.Tensor) -> None:
@@ -179,8 +180,7 @@ class AdaptiveModel(keras.Model):
 
         Args:
             optimizer: Any Keras optimizer; each new plan starts it afresh.
-                None is Adam with a learning rate for the plan, see
-                `keras_tinytrain.training.learning_rate`.
+                None is Adam with a learning rate of 1e-3.
             loss: None or `"sparse_categorical_crossentropy"`: the loss
                 belongs to the head.
             metrics: None or `["accuracy"]`, which is always there.
@@ -195,7 +195,6 @@ class AdaptiveModel(keras.Model):
                 "Expected metrics=None or ['accuracy']. Received: "
                 f"metrics={metrics!r}"
             )
-        self.scales_learning_rate = optimizer is None
         super().compile(optimizer=optimizer or "adam")
         self._trainers.clear()
 
@@ -238,22 +237,32 @@ class AdaptiveModel(keras.Model):
     def predict(
         self, x: np.ndarray, batch_size: int = 64, verbose: str | int = 0
     ) -> np.ndarray:
-        """Computes logits `(n, way)`, or embeddings before `fit`.
+        """Computes logits `(n, way)`; before `fit` what the wrapped model does.
 
         Args:
             x: Images `(n, height, width, channels)`.
             batch_size: Images at a time.
             verbose: Unused; there is no progress to see.
+
+        Raises:
+            ValueError: If there is no image.
         """
         del verbose
+        if not len(x):
+            raise ValueError(
+                "Expected at least one image. Received: images of shape "
+                f"{np.shape(x)}"
+            )
         parts = [
-            self.embed(np.asarray(x[i : i + batch_size]))
+            self._predict(np.asarray(x[i : i + batch_size]))
             for i in range(0, len(x), batch_size)
         ]
-        embeddings = tf.concat(parts, axis=0)
-        if self.class_vectors is not None:
-            embeddings = cosine_logits(embeddings, self.class_vectors.value)
-        return embeddings.numpy()
+        return tf.concat(parts, axis=0).numpy()
+
+    def _predict(self, images: np.ndarray) -> tf.Tensor:
+        if self.class_vectors is None:
+            return self(images)
+        return cosine_logits(self.embed(images), self.class_vectors.value)
 
     def evaluate(
         self,
@@ -343,8 +352,6 @@ class AdaptiveModel(keras.Model):
         """Returns the optimizer, which starts afresh when loaded."""
         if not self.compiled:
             return None
-        if self.scales_learning_rate:
-            return {"optimizer": None}
         return {
             "optimizer": keras.saving.serialize_keras_object(self.optimizer)
         }

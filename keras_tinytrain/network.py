@@ -30,6 +30,8 @@ class Network:
     Attributes:
         ops: The operations in order, without the folded BatchNormalization.
         output: Number of the output tensor.
+        features: Number of the tensor that the head pools: the feature map
+            in front of a last GlobalAveragePooling2D, else the output.
         input_shape: Static shape of the input, batch first.
         layers: The masked layers by name, in order.
         position: Index in `ops` of each masked layer.
@@ -59,6 +61,11 @@ class Network:
             else:
                 _check_weightless(op)
             self.ops.append(op)
+        last = self.ops[-1]
+        ends_pooled = isinstance(
+            last.operation, keras.layers.GlobalAveragePooling2D
+        )
+        self.features = last.inputs[0] if ends_pooled else self.output
         if not self.layers:
             raise ValueError(
                 "Expected a model with a Conv2D, DepthwiseConv2D or Dense "
@@ -78,7 +85,8 @@ class Network:
         """Lists the tensors that `ops[position:]` read from before."""
         read = {i for op in self.ops[position:] for i in op.inputs}
         written = {op.output for op in self.ops[position:]}
-        return tuple(sorted((read | {self.output}) - written))
+        ends = {self.output, self.features}
+        return tuple(sorted((read | ends) - written))
 
     def run(
         self,
@@ -98,7 +106,7 @@ class Network:
             gates: Factors of the linear outputs by layer, `Masked.forward`.
 
         Returns:
-            `live(stop)`, or the output alone if `stop` is None.
+            `live(stop)`; `output` and `features` if `stop` is None.
         """
         tensors = dict(tensors)
         for op in self.ops[start:stop]:
@@ -111,7 +119,7 @@ class Network:
             tensors[op.output] = layer.forward(
                 tensors[op.inputs[0]], *trained, gate=gate
             )
-        live = (self.output,) if stop is None else self.live(stop)
+        live = self.live(len(self.ops) if stop is None else stop)
         return {i: tensors[i] for i in live}
 
 

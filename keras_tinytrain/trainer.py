@@ -79,8 +79,8 @@ class Trainer:
         self.head_start = tf.size(slices)
         content = slices
         if self.head == "linear":
-            rows = tf.math.l2_normalize(class_vectors, axis=-1)
-            content = tf.concat([slices, tf.reshape(rows, [-1])], axis=0)
+            rows = tf.reshape(class_vectors, [-1])
+            content = tf.concat([slices, rows], axis=0)
         left = self.vector.shape[0] - content.shape[0]
         self.vector.assign(tf.pad(content, [[0, left]]))
         if task != self.task:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_tinytrain.augmentation import augment, value_range
-from keras_tinytrain.heads import cosine_logits, cross_entropy, pool
+from keras_tinytrain.heads import HEADS, cosine_logits, cross_entropy
 from keras_tinytrain.network import Network, Slice
 
 # Images that pass through the prefix at a time. Bounds its memory.
@@ -30,13 +30,15 @@ class Window:
     Args:
         network: The network.
         first: Name of the first layer of the tail.
+        head: Whose embeddings are computed, one of `HEADS`.
 
     Attributes:
         layers: The masked layers of the tail by name, in order.
     """
 
-    def __init__(self, network: Network, first: str) -> None:
+    def __init__(self, network: Network, first: str, head: str) -> None:
         self.network = network
+        self.pool = HEADS[head]
         self.first = first
         self.start = network.position[first]
         self.layers = {
@@ -116,7 +118,7 @@ class Window:
         """Computes embeddings `(n, depth)`, not compiled; see `Network.run`."""
         tensors = dict(zip(self._boundary, features))
         tensors = self.network.run(tensors, self.start, None, slices, gates)
-        return pool(tensors[self.network.output])
+        return self.pool(tensors[self.network.features])
 
     def embed(
         self, features: Features, trained: tf.Tensor, channels: Sequence

@@ -39,21 +39,68 @@ def test_values_stay_in_range():
 
 
 def test_a_plain_image_stays_plain_and_changes_brightness_alone():
-    """A shift repeats the border, and there is no contrast to change."""
+    """Moves repeat the border, and there is no contrast to change."""
     plain = np.full((8, 16, 16, 3), 0.25, "float32")
     views = view(plain)
-    np.testing.assert_allclose(views, views[:, :1, :1, :1] + 0 * views, 1e-6)
+    np.testing.assert_allclose(views, views[:, :1, :1, :1] + 0 * views, 1e-5)
     change = np.abs(views[:, 0, 0, 0] - 0.25)
     assert 0 < change.max() <= 2 * augmentation.BRIGHTNESS + 1e-6
 
 
-def test_a_shift_moves_columns_as_a_whole(monkeypatch):
-    monkeypatch.setattr(augmentation, "BRIGHTNESS", 0.0)
-    ramp = np.broadcast_to(np.arange(16.0)[None, None, :, None], (8, 16, 16, 1))
-    # Grey images of one channel keep their saturation; contrast scales all.
-    views = view(ramp.astype("float32"), low=-1e3, high=1e3)
-    np.testing.assert_allclose(views, views[:, :1] + 0 * views, atol=1e-4)
-    assert (np.diff(views[:, 0, :, 0], axis=1) > -1e-4).all()
+@pytest.fixture
+def still(monkeypatch):
+    """Views without any change, of which tests switch one on."""
+    for name in ("SHIFT", "TURN", "BRIGHTNESS", "CONTRAST", "SATURATION"):
+        monkeypatch.setattr(augmentation, name, 0.0)
+    monkeypatch.setattr(augmentation, "SIZE", 1.0)
+    return monkeypatch
+
+
+def ramp(axis):
+    """Twelve images whose value is the row, or the column."""
+    values = np.arange(16.0, dtype="float32")
+    values = values[:, None] if axis == 0 else values[None]
+    return np.broadcast_to(values[None, ..., None], (12, 16, 16, 1))
+
+
+def moved(axis):
+    return view(ramp(axis), low=-1e3, high=1e3)[..., 0]
+
+
+def test_without_change_a_view_is_the_image(still):
+    np.testing.assert_allclose(moved(0), ramp(0)[..., 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_shift_reads_elsewhere_and_repeats_the_border(still, axis):
+    still.setattr(augmentation, "SHIFT", 0.25)
+    views = moved(axis) if axis else moved(axis).swapaxes(1, 2)
+    by = views[:, 0, 8] - 8.0
+    assert 1.0 < np.abs(by).max() <= 4.0
+    expected = np.clip(np.arange(16.0) + by[:, None], 0.0, 15.0)
+    expected = np.broadcast_to(expected[:, None], views.shape)
+    np.testing.assert_allclose(views, expected, atol=1e-3)
+
+
+def test_a_turn_keeps_the_middle_and_angles(still):
+    still.setattr(augmentation, "TURN", 0.3)
+    rows, columns = moved(0)[:, 6:10, 6:10], moved(1)[:, 6:10, 6:10]
+    for values in (rows, columns):
+        np.testing.assert_allclose(values.mean(axis=(1, 2)), 7.5, atol=1e-3)
+    # One step to the right reads (cos, sin) further, one step down (-sin, cos).
+    cos, sin = (np.diff(v, axis=2)[:, 0, 0] for v in (columns, rows))
+    np.testing.assert_allclose(cos**2 + sin**2, 1.0, atol=1e-3)
+    assert 0.1 < np.abs(sin).max() <= np.sin(0.3) + 1e-3
+    np.testing.assert_allclose(np.diff(columns, axis=1)[:, 0, 0], -sin, 0, 1e-3)
+
+
+def test_a_change_of_size_keeps_the_middle(still):
+    still.setattr(augmentation, "SIZE", 1.5)
+    columns = moved(1)[:, 6:10, 6:10]
+    np.testing.assert_allclose(columns.mean(axis=(1, 2)), 7.5, atol=1e-3)
+    scale = np.diff(columns, axis=2)[:, 0, 0]
+    assert 1 / 1.5 - 1e-3 <= scale.min() < 0.9
+    assert 1.1 < scale.max() <= 1.5 + 1e-3
 
 
 def test_bytes_become_floats():

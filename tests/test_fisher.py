@@ -28,7 +28,7 @@ def run_by_hand(x, kernels, biases):
     return tf.nn.relu(conv("last", x, 2, "VALID")), a
 
 
-def per_example(net, task):
+def per_example(net, task, pool):
     """Scores by the definition, one example at a time.
 
     Returns them by `sum_d a g`, and by `sum w dL/dw + b dL/db`, which is the
@@ -38,7 +38,7 @@ def per_example(net, task):
     kernels = {la.name: tf.constant(la.kernel) for la in named}
     biases = {la.name: tf.constant(la.bias) for la in named}
     labels = tf.constant(task.labels)
-    embeddings = heads.pool(net(task.images))
+    embeddings = pool(net(task.images))
     vectors = heads.prototypes(embeddings, labels, task.way)
     scores = {la.name: 0.0 for la in named}
     identity = {la.name: 0.0 for la in named}
@@ -46,7 +46,7 @@ def per_example(net, task):
         with tf.GradientTape() as tape:
             tape.watch((kernels, biases))
             x, a = run_by_hand(task.images[i : i + 1], kernels, biases)
-            logits = heads.cosine_logits(heads.pool(x), vectors)
+            logits = heads.cosine_logits(pool(x), vectors)
             loss = heads.cross_entropy(labels[i : i + 1], logits)
         g, d_kernels, d_biases = tape.gradient(loss, (a, kernels, biases))
         for name, kernel in kernels.items():
@@ -60,11 +60,12 @@ def per_example(net, task):
     return scores, identity
 
 
-def test_scores_are_those_of_the_per_example_loop(net, task):
-    model = ktt.wrap(net)
+@pytest.mark.parametrize("head", heads.HEADS)
+def test_scores_are_those_of_the_per_example_loop(net, task, head):
+    model = ktt.wrap(net, head=head)
     scores = ktt.channel_fisher(model, task)
     assert list(scores) == ["stem", "expand", "dw", "project", "last"]
-    expected, identity = per_example(net, task)
+    expected, identity = per_example(net, task, heads.HEADS[head])
     for name, score in scores.items():
         scale = expected[name].max()
         assert scale > 0
@@ -113,7 +114,7 @@ def test_scores_by_hand_off_the_axes():
     net.set_weights([np.eye(2, dtype="float32"), np.zeros(2, "float32")])
     images = np.array([[1, 1], [5, -1], [0, 1]], "float32")[:, None, None]
     task = ktt.Examples(images, np.array([0, 0, 1]))
-    scores = ktt.channel_fisher(ktt.wrap(net), task)
+    scores = ktt.channel_fisher(ktt.wrap(net, head="prototype"), task)
 
     first = np.array([-5.0, 5.0]) / 2**0.5
     u = np.array([5.0, -1.0]) / 26**0.5

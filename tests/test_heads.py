@@ -60,3 +60,25 @@ def test_accuracy_by_hand():
 def test_pool_averages_positions(shape, expected):
     features = tf.reshape(tf.range(math.prod(shape), dtype=tf.float32), shape)
     assert heads.pool(features).numpy().tolist() == expected
+
+
+def test_pyramid_by_hand():
+    """Channel means of a 2 x 3 map; the middle column is in both halves."""
+    features = np.zeros((1, 2, 3, 1), "float32")
+    features[0, :, :, 0] = [[1, 3, 5], [0, 4, 2]]
+    quarters = np.array([2.0, 4.0, 2.0, 3.0])
+    expected = [1.0, *quarters / np.linalg.norm(quarters)]
+    found = heads.pyramid(tf.constant(features))
+    np.testing.assert_allclose(found, [expected], rtol=1e-6)
+
+
+def test_pyramid_levels_weigh_alike():
+    features = tf.random.stateless_normal((3, 4, 5, 6), (0, 1))
+    found = heads.pyramid(features).numpy()
+    assert found.shape == (3, 30)
+    for level in (found[:, :6], found[:, 6:]):
+        np.testing.assert_allclose(np.linalg.norm(level, axis=1), 1, 1e-6)
+    mean = heads.pool(features).numpy()
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    np.testing.assert_allclose(found[:, :6], mean, rtol=1e-5)
+    assert heads.pyramid(features[:, 0, 0]).shape == (3, 6)

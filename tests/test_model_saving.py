@@ -69,7 +69,7 @@ def test_weights_alone(net, task, make_plan, tmp_path):
     for _ in range(2):
         model = ktt.wrap(net)
         ktt.apply_plan(model, make_plan(model, {"last": [1, 4]}))
-        model.set_class_vectors(np.zeros((3, 6), "float32"))
+        model.set_class_vectors(np.zeros((3, 5 * 6), "float32"))
         models.append(model)
     first, second = models
     first.fit(task, steps_per_epoch=2, views=0, verbose=0)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import keras_tinytrain as ktt
 from keras_tinytrain import heads
+from keras_tinytrain.training import VECTOR_LENGTH
 
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(1e-2),
@@ -88,7 +89,7 @@ def test_a_loop_of_the_users_own_moves_the_slices_alone(
     optimizer = OPTIMIZERS["adamw"]()
     shapes = [v.shape for v in model.trainable_variables]
     slices = [(1, 1, 4, 3), (3,), (3, 3, 1), (1,), (3, 3, 4, 2), (2,)]
-    assert shapes == ([(3, 6)] if head == "linear" else []) + slices
+    assert shapes == ([(3, 30)] if head == "linear" else []) + slices
     for _ in range(3):
         with tf.GradientTape() as tape:
             logits = model(task.images, training=True)
@@ -107,16 +108,17 @@ def test_a_full_plan_is_plain_training(head, net, task, weights_of):
         "loss"
     ]
 
-    labels = tf.constant(task.labels)
-    vectors = heads.prototypes(heads.pool(net(task.images)), labels, 3)
-    vectors = tf.Variable(tf.math.l2_normalize(vectors, axis=-1))
+    labels, pool = tf.constant(task.labels), heads.HEADS[head]
+    vectors = heads.prototypes(pool(net(task.images)), labels, 3)
+    vectors = VECTOR_LENGTH * tf.math.l2_normalize(vectors, axis=-1)
+    vectors = tf.Variable(vectors)
     variables = list(net.trainable_variables)
     if head == "linear":
         variables.append(vectors)
     optimizer, losses = keras.optimizers.Adam(1e-3), []
     for _ in range(5):
         with tf.GradientTape() as tape:
-            embeddings = heads.pool(net(task.images, training=True))
+            embeddings = pool(net(task.images, training=True))
             classes = vectors
             if head == "prototype":
                 classes = heads.prototypes(embeddings, labels, 3)

@@ -28,7 +28,7 @@ def test_prefix_and_tail_make_the_network(net, first, make_task):
     features = window.prefix(images)
     assert [len(f) for f in features] == [len(images)] * len(features)
     embeddings = window.embed(features, window.pack(), window.channels())
-    np.testing.assert_allclose(embeddings, heads.pool(net(images)), **CLOSE)
+    np.testing.assert_allclose(embeddings, heads.pyramid(net(images)), **CLOSE)
 
 
 def test_the_boundary_inside_a_residual_has_two_tensors(net, task):
@@ -42,7 +42,7 @@ def test_slices_are_used(planned, task):
     window = planned.window("expand")
     features = window.prefix(task.images)
     embeddings = window.embed(features, window.pack(), window.channels())
-    expected = heads.pool(planned(task.images))
+    expected = heads.pyramid(planned(task.images))
     np.testing.assert_allclose(embeddings, expected, **CLOSE)
     wrapped = window.embed(features, *window.untrained())
     assert np.abs(wrapped - embeddings).max() > 0.01
@@ -99,7 +99,7 @@ def test_gate_gradients_are_those_of_the_wrapped_weights(net, planned, task):
     for model in (ktt.wrap(net), planned):
         window = model.window("dw")
         features = window.prefix(task.images)
-        vectors = tf.random.stateless_uniform((3, 6), (1, 2))
+        vectors = tf.random.stateless_uniform((3, 30), (1, 2))
         labels = tf.constant(task.labels, tf.int32)
         found.append(window.gate_gradients(features, labels, vectors))
     assert found[0].shape == (12, 8 + 4 + 6)
