@@ -1,6 +1,6 @@
 """Measures adaptation on validation tasks, to choose by and nothing else.
 
-    python benchmarks/validation.py --criterion=pointwise --learning_rate=1e-3
+    python benchmarks/validation.py --criterion=tinytrain --learning_rate=1e-3
 
 All images come from the validation classes of miniImageNet, 10-way 5-shot but
 for the last kind:
@@ -28,7 +28,7 @@ flags.DEFINE_integer("tasks", 14, "Tasks of each kind.")
 flags.DEFINE_enum("method", "tinytrain", ["tinytrain", "full"], "What trains.")
 flags.DEFINE_enum("criterion", CRITERIA[0], CRITERIA, "Of selection.")
 flags.DEFINE_enum("head", "linear", ["linear", "prototype"], "Classifier.")
-flags.DEFINE_float("learning_rate", 1e-3, "Of Adam.")
+flags.DEFINE_float("learning_rate", None, "Of Adam; follows the task if None.")
 flags.DEFINE_integer("steps", 40, "Steps.")
 flags.DEFINE_integer("views", 4, "Augmented views.")
 flags.DEFINE_string("memory", "0.89MB", "Memory budget, paper model.")
@@ -109,7 +109,8 @@ def make_task(dataset, kind: str, seed: int):
 def main(_):
     """Prints the accuracy before and after for each kind of task."""
     model = ktt.wrap(ktt.zoo.build(FLAGS.net), head=FLAGS.head)
-    model.compile(keras.optimizers.Adam(FLAGS.learning_rate))
+    if FLAGS.learning_rate is not None:
+        model.compile(keras.optimizers.Adam(FLAGS.learning_rate))
     costs = ktt.layer_costs(model, cost_model="paper")
     before = ktt.StaticSparse(make_plan({}, costs, "none"))
     if FLAGS.method == "full":

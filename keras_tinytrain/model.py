@@ -180,7 +180,8 @@ class AdaptiveModel(keras.Model):
 
         Args:
             optimizer: Any Keras optimizer; each new plan starts it afresh.
-                None is Adam with a learning rate of 1e-3.
+                None is Adam, with a learning rate that the first step
+                finds: see `keras_tinytrain.training.learning_rate`.
             loss: None or `"sparse_categorical_crossentropy"`: the loss
                 belongs to the head.
             metrics: None or `["accuracy"]`, which is always there.
@@ -195,6 +196,7 @@ class AdaptiveModel(keras.Model):
                 "Expected metrics=None or ['accuracy']. Received: "
                 f"metrics={metrics!r}"
             )
+        self.adapts_learning_rate = optimizer is None
         super().compile(optimizer=optimizer or "adam")
         self._trainers.clear()
 
@@ -352,6 +354,8 @@ class AdaptiveModel(keras.Model):
         """Returns the optimizer, which starts afresh when loaded."""
         if not self.compiled:
             return None
+        if self.adapts_learning_rate:
+            return {"optimizer": None}
         return {
             "optimizer": keras.saving.serialize_keras_object(self.optimizer)
         }

@@ -22,6 +22,29 @@ VIEWS = 4
 # an optimizer turns a short vector faster: Adam ten times as fast as one of
 # length one.
 VECTOR_LENGTH = 0.1
+# Learning rate of Adam when all weights train and views are classified no
+# better than by chance, and the largest one.
+LEARNING_RATE = 3e-3
+MAX_LEARNING_RATE = 1e-2
+
+
+def learning_rate(loss: float, way: int, share: float) -> float:
+    """Returns the learning rate of Adam for a task and a plan.
+
+    Adam moves every weight by about its learning rate, however small the
+    gradient is. So a network that copes with a task from the start would be
+    changed, and harmed, as much as one that meets a new domain. The rate
+    grows with the square of the loss at the start. It also grows with the
+    root of how few weights train, as the output moves with the root of
+    their number.
+
+    Args:
+        loss: Cross-entropy on augmented views before training.
+        way: Number of classes, which gives the loss of guessing.
+        share: Trained weights as a share of all.
+    """
+    rate = LEARNING_RATE * (loss / math.log(way)) ** 2 / math.sqrt(share)
+    return min(rate, MAX_LEARNING_RATE)
 
 
 def fit(
@@ -205,6 +228,7 @@ class _Session:
         if goes_on and known is not None and known.shape == vectors.shape:
             vectors = known.value
         self.trainer.start(vectors, task=model.plans_applied)
+        self.adapts_rate = model.adapts_learning_rate and not goes_on
 
     def step(self) -> dict[str, float]:
         if self.fresh:
@@ -216,7 +240,18 @@ class _Session:
         self.steps += 1
         logs = self.trainer.step(self.clean, view, self.labels)
         _check_finite("loss", logs["loss"])
+        if self.adapts_rate and self.steps == 1:
+            self._adapt_rate(logs["loss"])
         return logs
+
+    def _adapt_rate(self, loss: float) -> None:
+        layers = self.model.network.layers.values()
+        weights = sum(math.prod(layer.kernel_shape) for layer in layers)
+        # Without a trained layer there may still be class vectors.
+        share = max(self.model.plan.trained_weights, 1) / weights
+        way = int(tf.reduce_max(self.labels)) + 1
+        rate = learning_rate(loss, way, share)
+        self.trainer.optimizer.learning_rate.assign(rate)
 
     def _view(self, index: int) -> Features:
         # Chunks of the images add their offset to the second number.

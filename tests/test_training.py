@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_tinytrain as ktt
+from keras_tinytrain.training import learning_rate
 
 QUICK = {"steps_per_epoch": 2, "views": 0, "verbose": 0}
 
@@ -193,3 +194,39 @@ class TestKeras:
                 history = model.fit(task, epochs=count, **QUICK)
             losses.append(history.history["loss"][-1])
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+class TestLearningRate:
+    def test_by_hand(self):
+        """Chance: 3e-3. Half the loss: a quarter. A hundredth trains: ten."""
+        chance = np.log(5.0)
+        assert learning_rate(chance, 5, 1.0) == pytest.approx(3e-3)
+        assert learning_rate(chance / 2, 5, 1.0) == pytest.approx(7.5e-4)
+        assert learning_rate(chance / 2, 5, 0.01) == pytest.approx(7.5e-3)
+        assert learning_rate(chance, 5, 0.01) == 1e-2
+
+    def rates(self, model, task):
+        found = []
+        look = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: found.append(
+                (float(model.optimizer.learning_rate), logs["loss"])
+            )
+        )
+        model.fit(task, callbacks=[look], **QUICK)
+        return found
+
+    def test_the_first_step_finds_it(self, model, task):
+        (first, loss), (second, _) = self.rates(model, task)
+        costs = ktt.layer_costs(model)
+        share = model.plan.trained_weights / sum(c.weights for c in costs)
+        assert first == second
+        assert first == pytest.approx(learning_rate(loss, 3, share))
+
+    def test_training_goes_on_with_it(self, model, task):
+        before = self.rates(model, task)[0][0]
+        assert {rate for rate, _ in self.rates(model, task)} == {before}
+
+    def test_an_optimizer_of_the_users_keeps_its_own(self, model, task):
+        model.compile(keras.optimizers.Adam(3e-4))
+        for rate, _ in self.rates(model, task):
+            assert rate == pytest.approx(3e-4)
