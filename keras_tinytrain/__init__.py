@@ -1,6 +1,6 @@
 """On-device few-shot training of small Keras CNNs inside a budget."""
 
-from keras_tinytrain import datasets, zoo
+from keras_tinytrain import datasets, methods, zoo
 from keras_tinytrain.budget import Budget, LayerCost, LayerCosts
 from keras_tinytrain.callbacks import StaticSparse, TaskAdaptiveSparse
 from keras_tinytrain.costs import layer_costs
@@ -32,6 +32,7 @@ __all__ = [
     "full_plan",
     "last_layer_plan",
     "layer_costs",
+    "methods",
     "sample_episode",
     "select",
     "unwrap",

@@ -149,7 +149,7 @@ def test_adapt_learns_omniglot_with_mcunet(tmp_path):
     ("flag", "message"),
     [
         ("--net=mcunot", "one of ['mcunet', "),
-        ("--methods=none,tinytrian", "'full', 'tinytrain']. Received: "),
+        ("--methods=none,tinytrian", "nearest first one of: tinytrain, "),
         ("--memory=2KB", "The smallest in memory takes "),
         ("mcunet", "Received: ['mcunet']"),
         ("--weights=imagnet", "<imagenet|none>"),
