@@ -38,6 +38,7 @@ ALLOWED = {
     "costs": {"budget", "masked_layers", "masking", "network"},
     "fisher": {"examples", "heads", "window"},
     "selection": {"budget", "plan"},
+    "sparse_update": {"budget", "costs", "plan", "selection"},
     "trainer": {"heads", "window"},
     "training": {"examples", "heads", "window"},
     "model": {
