@@ -42,8 +42,7 @@ class MaskedConv2D(Masked):
         window = self.kernel_shape[:2]
         if window == (1, 1) and self.layer.strides == (1, 1):
             return _outer(x, d_outputs)[None, None]
-        # Of `x` there may be some of the input channels only.
-        shape = tf.stack([*window, tf.shape(x)[-1], tf.shape(d_outputs)[-1]])
+        shape = tf.stack([*window, _channels(x), _channels(d_outputs)])
         return tf.compat.v1.nn.conv2d_backprop_filter(
             x, shape, d_outputs, *self._geometry()
         )
@@ -145,8 +144,13 @@ def masked(
     return _MASKED[type(layer)](layer, batch_norm)
 
 
+def _channels(x: tf.Tensor) -> int | tf.Tensor:
+    """Returns the size of the last axis, of which some may be picked."""
+    return tf.shape(x)[-1] if x.shape[-1] is None else x.shape[-1]
+
+
 def _outer(x: tf.Tensor, d_outputs: tf.Tensor) -> tf.Tensor:
     """Sums the outer products over every axis but the last."""
-    x = tf.reshape(x, (-1, tf.shape(x)[-1]))
-    d_outputs = tf.reshape(d_outputs, (-1, tf.shape(d_outputs)[-1]))
+    x = tf.reshape(x, (-1, _channels(x)))
+    d_outputs = tf.reshape(d_outputs, (-1, _channels(d_outputs)))
     return tf.matmul(x, d_outputs, transpose_a=True)

@@ -215,7 +215,9 @@ class Masked(keras.layers.Layer):
         axis = -2 if trained.by_input else -1
         return (
             overlay(kernel, trained.chosen, trained.kernel, axis),
-            overlay(bias, trained.biased, trained.bias),
+            tf.tensor_scatter_nd_update(
+                bias, trained.biased[:, None], trained.bias
+            ),
         )
 
     def forward(
