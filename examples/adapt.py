@@ -34,6 +34,7 @@ flags.DEFINE_integer("tasks", 3, "Number of tasks.", lower_bound=1)
 flags.DEFINE_integer("seed", 0, "Seed of the first task.", lower_bound=0)
 flags.DEFINE_list("methods", METHODS, f"Of {', '.join(ktt.methods.names())}.")
 flags.DEFINE_enum("head", None, ["linear", "prototype"], "For all methods.")
+flags.DEFINE_string("scheme", None, "For sparseupdate: a name or a file.")
 flags.DEFINE_integer("steps", 40, "Training steps.", lower_bound=1)
 flags.DEFINE_string("memory", "0.89MB", "Memory budget, as 256KB.")
 flags.DEFINE_float("macs", 6_510_000, "MAC budget; a share up to 1.0.")
@@ -62,6 +63,7 @@ def build_learners() -> dict[str, ktt.methods.Learner]:
         "cost_model": FLAGS.cost_model,
         "head": FLAGS.head,
         "steps": FLAGS.steps,
+        "scheme": FLAGS.scheme,
     }
     return {name: ktt.methods.build(name, net, **options) for name in methods}
 

@@ -11,6 +11,7 @@ from keras_tinytrain.masking import apply_plan
 from keras_tinytrain.model import AdaptiveModel, unwrap, wrap
 from keras_tinytrain.plan import UpdatePlan
 from keras_tinytrain.selection import full_plan, last_layer_plan, select
+from keras_tinytrain.sparse_update import Scheme, sparse_update_plan
 from keras_tinytrain.training import fit
 from keras_tinytrain.version import __version__
 
@@ -21,6 +22,7 @@ __all__ = [
     "Examples",
     "LayerCost",
     "LayerCosts",
+    "Scheme",
     "StaticSparse",
     "TaskAdaptiveSparse",
     "UpdatePlan",
@@ -35,6 +37,7 @@ __all__ = [
     "methods",
     "sample_episode",
     "select",
+    "sparse_update_plan",
     "unwrap",
     "wrap",
     "zoo",

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 # Training state of one weight: value, gradient and Adam's two moments, each
 # float32 (decoded from the published memory table).
@@ -108,6 +108,8 @@ class LayerCost:
         input_bytes: Size of the input.
         output_bytes: Size of the output.
         per_channel_input: Whether a channel reads one input channel only.
+        inputs: Number of input channels that every channel reads; 0 for a
+            layer with `per_channel_input`.
     """
 
     name: str
@@ -118,6 +120,7 @@ class LayerCost:
     input_bytes: int
     output_bytes: int
     per_channel_input: bool
+    inputs: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,42 +178,91 @@ class LayerCosts(Sequence):
             return 0, state + cost.input_bytes // cost.channels
         return cost.input_bytes, state
 
-    def memory_bytes(self, counts: Mapping[str, int]) -> int:
-        """Returns the bytes of training `counts[layer]` channels of layers.
+    def memory_bytes(
+        self,
+        counts: Mapping[str, int],
+        *,
+        inputs: Mapping[str, int] | None = None,
+        biases: Collection[str] = (),
+    ) -> int:
+        """Returns the bytes of training parts of layers.
 
-        Without any channel this is the forward pass.
+        Without any part this is the forward pass. Biases are free under the
+        paper model.
+
+        Args:
+            counts: Number of trained channels by layer.
+            inputs: Number of trained input channels by layer.
+            biases: Layers of which all biases train, not those of the
+                trained channels alone.
         """
-        trained = self._trained(counts)
-        if not trained:
+        arena = self.model == "arena"
+        parts = self._parts(counts, inputs or {}, biases)
+        if not parts:
             return self.peak_bytes
-        total = self.fixed_bytes(min(trained))
-        for index, count in trained.items():
-            once, each = self.channel_bytes(index)
-            total += once + count * each
+        total = self.fixed_bytes(min(parts))
+        for i, (channels, inputs_, every_bias) in parts.items():
+            cost = self.layers[i]
+            once, each = self.channel_bytes(i)
+            total += channels * each + (once if channels else 0)
+            if inputs_:
+                weights = cost.weights * inputs_ // cost.inputs
+                total += BYTES_PER_TRAINED_WEIGHT * weights
+                if arena:
+                    total += cost.input_bytes * inputs_ // cost.inputs
+            if every_bias and arena:
+                others = cost.channels - channels
+                total += BYTES_PER_TRAINED_WEIGHT * others
         return total
 
-    def macs(self, counts: Mapping[str, int]) -> int:
+    def macs(
+        self,
+        counts: Mapping[str, int],
+        *,
+        inputs: Mapping[str, int] | None = None,
+        biases: Collection[str] = (),
+    ) -> int:
         """Returns the backward MACs of one sample.
 
         These are the input gradients of all layers behind the first trained
-        one, and the kernel gradients of the trained channels (of all layers:
-        of the first one's input too, as published).
+        one, and the kernel gradients of what trains (of all layers: of the
+        first one's input too, as published). Under the paper model the first
+        trained layer is the first of which weights train: the published
+        number of SparseUpdate leaves out the gradients that reach biases
+        only.
+
+        Args:
+            counts: Number of trained channels by layer.
+            inputs: Number of trained input channels by layer.
+            biases: Layers of which all biases train.
         """
-        trained = self._trained(counts)
-        if not trained:
+        if self.model == "paper":
+            biases = ()
+        parts = self._parts(counts, inputs or {}, biases)
+        if not parts:
             return 0
-        first = min(trained)
+        first = min(parts)
         if first == 0:
             first = -1  # FullTrain counts the gradient of the image.
-        chain = sum(cost.macs for cost in self.layers[first + 1 :])
-        return chain + sum(
-            self.layers[i].macs // self.layers[i].channels * n
-            for i, n in trained.items()
-        )
+        total = sum(cost.macs for cost in self.layers[first + 1 :])
+        for i, (channels, inputs_, _) in parts.items():
+            cost = self.layers[i]
+            total += cost.macs // cost.channels * channels
+            if inputs_:
+                total += cost.macs // cost.inputs * inputs_
+        return total
 
-    def _trained(self, counts: Mapping[str, int]) -> dict[int, int]:
-        return {
-            i: counts[cost.name]
-            for i, cost in enumerate(self.layers)
-            if counts.get(cost.name)
-        }
+    def _parts(
+        self,
+        counts: Mapping[str, int],
+        inputs: Mapping[str, int],
+        biases: Collection[str],
+    ) -> dict[int, tuple[int, int, bool]]:
+        """Returns channels, inputs and all biases of layers that train."""
+        found = {}
+        for i, cost in enumerate(self.layers):
+            name = cost.name
+            parts = counts.get(name, 0), inputs.get(name, 0), name in biases
+            if any(parts):
+                found[i] = parts
+        return found

@@ -83,6 +83,7 @@ def _layer_cost(op, network: Network, input_shape) -> LayerCost:
         input_bytes=BYTES * math.prod(input_shape[1:]),
         output_bytes=BYTES * math.prod(op.shape[1:]),
         per_channel_input=isinstance(layer, MaskedDepthwiseConv2D),
+        inputs=layer.input_size,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from keras_tinytrain.masking import Masked, take
+from keras_tinytrain.masking import Masked
+from keras_tinytrain.slices import take
 
 
 class MaskedDense(Masked):
@@ -38,14 +39,12 @@ class MaskedConv2D(Masked):
 
     def _filter_gradient(self, x, d_outputs, channels=None):
         d_outputs = take(d_outputs, channels)
-        shape = self.kernel_shape[:-1]
-        if shape[:2] == (1, 1) and self.layer.strides == (1, 1):
+        window = self.kernel_shape[:2]
+        if window == (1, 1) and self.layer.strides == (1, 1):
             return _outer(x, d_outputs)[None, None]
+        shape = tf.stack([*window, _channels(x), _channels(d_outputs)])
         return tf.compat.v1.nn.conv2d_backprop_filter(
-            x,
-            tf.stack([*shape, tf.shape(d_outputs)[-1]]),
-            d_outputs,
-            *self._geometry(),
+            x, shape, d_outputs, *self._geometry()
         )
 
 
@@ -56,6 +55,10 @@ class MaskedDepthwiseConv2D(Masked):
     def kernel_shape(self):  # noqa: D102
         *window, channels, multiplier = self.layer.kernel.shape
         return (*window, channels * multiplier)
+
+    @property
+    def input_size(self):  # noqa: D102
+        return 0  # No channel reads the input of another one.
 
     def _geometry(self):
         height, width = self.layer.strides
@@ -71,6 +74,15 @@ class MaskedDepthwiseConv2D(Masked):
         return tf.nn.depthwise_conv2d_backprop_input(
             tf.shape(x), self._split(kernel), d_outputs, *self._geometry()
         )
+
+    def train_channels(self, channels=(), *, inputs=(), bias=False):  # noqa: D102
+        if len(inputs):
+            raise ValueError(
+                f"Expected output channels of layer {self.name!r} "
+                "(DepthwiseConv2D), each of which reads one input. Received: "
+                f"inputs={inputs}. Train the channels that read them."
+            )
+        super().train_channels(channels, bias=bias)
 
     def _filter_gradient(self, x, d_outputs, channels=None):
         multiplier = self.layer.depth_multiplier
@@ -132,8 +144,13 @@ def masked(
     return _MASKED[type(layer)](layer, batch_norm)
 
 
+def _channels(x: tf.Tensor) -> int | tf.Tensor:
+    """Returns the size of the last axis, of which some may be picked."""
+    return tf.shape(x)[-1] if x.shape[-1] is None else x.shape[-1]
+
+
 def _outer(x: tf.Tensor, d_outputs: tf.Tensor) -> tf.Tensor:
     """Sums the outer products over every axis but the last."""
-    x = tf.reshape(x, (-1, x.shape[-1]))
-    d_outputs = tf.reshape(d_outputs, (-1, tf.shape(d_outputs)[-1]))
+    x = tf.reshape(x, (-1, _channels(x)))
+    d_outputs = tf.reshape(d_outputs, (-1, _channels(d_outputs)))
     return tf.matmul(x, d_outputs, transpose_a=True)

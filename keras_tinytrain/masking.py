@@ -1,27 +1,29 @@
-"""Layers of which chosen output channels train, and nothing else.
+"""Layers of which chosen channels and biases train, and nothing else.
 
 A masked layer leaves the weights of the layer it stands for frozen and owns
-trainable variables of just the chosen channels. `mask[c] == 1` means
-"channel c is trained".
+trainable variables of just the chosen parts. `mask[c] == 1` means "channel c
+is trained".
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_tinytrain.plan import UpdatePlan
+from keras_tinytrain.plan import PlanLayer, UpdatePlan
+from keras_tinytrain.slices import Slice, overlay, replace_weight, take
 
 
 class Masked(keras.layers.Layer):
-    """Trains only chosen output channels of one layer.
+    """Trains only chosen channels and biases of one layer.
 
-    It computes what the layer computes, with the trained channels of kernel
-    and bias replaced by `kernel_slice` and `bias_slice`. Filter gradients are
-    computed for these channels alone. A `BatchNormalization` that follows the
+    It computes what the layer computes, with the trained parts of kernel and
+    bias replaced by `kernel_slice` and `bias_slice`. Filter gradients are
+    computed for these parts alone. A `BatchNormalization` that follows the
     layer is folded in, with its inference statistics.
 
     `keras_tinytrain.masked_layers` has the kinds.
@@ -29,6 +31,11 @@ class Masked(keras.layers.Layer):
     Args:
         layer: The built layer; its weights stay as they are.
         batch_norm: The built `BatchNormalization` that follows it, or None.
+
+    Attributes:
+        channels: Output channels whose kernel trains.
+        inputs: Input channels whose kernel trains.
+        biased: Output channels whose bias trains.
     """
 
     def __init__(
@@ -40,7 +47,7 @@ class Masked(keras.layers.Layer):
         self.layer = layer
         self.batch_norm = batch_norm
         self.use_bias = layer.use_bias or batch_norm is not None
-        self.channels = np.zeros(0, np.int32)
+        self.channels = self.inputs = self.biased = np.zeros(0, np.int32)
         self.kernel_slice = self.bias_slice = None
         self.built = True
 
@@ -50,16 +57,43 @@ class Masked(keras.layers.Layer):
         return self.kernel_shape[-1]
 
     @property
+    def input_size(self) -> int:
+        """Number of input channels that every channel reads."""
+        return self.kernel_shape[-2]
+
+    @property
     def kernel_shape(self) -> tuple[int, ...]:
         """Shape of the kernel, output channels last."""
         return tuple(self.layer.kernel.shape)
 
     @property
     def mask(self) -> np.ndarray:
-        """Integers `(size,)`, 1 where the channel is trained."""
-        mask = np.zeros(self.size, np.int32)
-        mask[self.channels] = 1
-        return mask
+        """Integers `(size,)`, 1 where the output channel is trained."""
+        return _mask(self.size, self.channels)
+
+    @property
+    def input_mask(self) -> np.ndarray:
+        """Integers `(input_size,)`, 1 where the input channel is trained."""
+        return _mask(self.input_size, self.inputs)
+
+    @property
+    def bias_mask(self) -> np.ndarray:
+        """Integers `(size,)`, 1 where the bias is trained."""
+        return _mask(self.size, self.biased)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether anything of the layer trains."""
+        return any(map(len, (self.channels, self.inputs, self.biased)))
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """What `train_channels` was last called with."""
+        return {
+            "channels": self.channels,
+            "inputs": self.inputs,
+            "bias": len(self.biased) > len(self.channels),
+        }
 
     def folded(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the frozen kernel (channels last) and bias, norm folded."""
@@ -80,95 +114,131 @@ class Masked(keras.layers.Layer):
             bias += norm.beta.value
         return kernel * scale, bias
 
-    def train_channels(self, channels: Sequence[int]) -> None:
-        """Makes these output channels trainable, from the frozen weights.
+    def train_channels(
+        self,
+        channels: Sequence[int] = (),
+        *,
+        inputs: Sequence[int] = (),
+        bias: bool = False,
+    ) -> None:
+        """Makes these channels trainable, from the frozen weights.
+
+        Without any, the layer is frozen.
 
         Args:
-            channels: Sorted distinct indices. Empty freezes the layer.
+            channels: Sorted distinct indices of output channels.
+            inputs: The same of input channels, instead.
+            bias: Whether all biases train, not only those of `channels`.
         """
         self.channels = np.asarray(channels, np.int32)
-        kernel = bias = None
-        if len(self.channels):
-            kernel, bias = (
-                v.numpy()[..., self.channels] for v in self.folded()
+        self.inputs = np.asarray(inputs, np.int32)
+        self.biased = self.channels[: None if self.use_bias else 0]
+        if bias:
+            self.biased = np.arange(self.size, dtype=np.int32)
+        kernel = biases = None
+        if self.is_trained:
+            kernel, biases = (v.numpy() for v in self.folded())
+            by_input = len(self.inputs) > 0
+            kernel = (
+                kernel[..., self.inputs, :]
+                if by_input
+                else kernel[..., self.channels]
             )
+            biases = biases[self.biased]
         replace_weight(self, "kernel_slice", kernel)
-        replace_weight(self, "bias_slice", bias if self.use_bias else None)
+        replace_weight(self, "bias_slice", biases)
 
-    def absorb(
-        self, channels: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor
-    ) -> None:
-        """Writes trained channels into the layer itself.
+    def absorb(self, trained: Slice) -> None:
+        """Writes what is trained into the layer itself.
 
-        The BatchNormalization behind it becomes the identity for them.
+        The BatchNormalization behind it becomes the identity for every
+        channel of which something is trained.
 
         Args:
-            channels: `(k,)` indices.
-            kernel: Their kernel, `(..., k)`.
-            bias: Their biases, `(k,)`; empty without.
+            trained: What `slices` of a masked form of an equal layer gave.
         """
+        kernel, bias = (v.numpy() for v in self.replaced(trained))
+        touched = np.union1d(trained.chosen, trained.biased).astype(int)
+        if trained.by_input:
+            touched = np.arange(self.size)
         full = self.layer.kernel.numpy().reshape(self.kernel_shape)
-        full[..., channels] = kernel
+        full[..., touched] = kernel[..., touched]
         self.layer.kernel.assign(full.reshape(self.layer.kernel.shape))
-        norm = self.batch_norm
+        bias, norm = bias[touched], self.batch_norm
         if norm is not None:
-            _write(norm.moving_variance, channels, 1.0 - norm.epsilon)
-            _write(norm.moving_mean, channels, 0.0)
+            _write(norm.moving_variance, touched, 1.0 - norm.epsilon)
+            _write(norm.moving_mean, touched, 0.0)
             if norm.scale:
-                _write(norm.gamma, channels, 1.0)
+                _write(norm.gamma, touched, 1.0)
             if norm.center:
-                _write(norm.beta, channels, 0.0)
+                _write(norm.beta, touched, 0.0)
         if self.layer.use_bias:
-            _write(self.layer.bias, channels, bias)
+            _write(self.layer.bias, touched, bias)
         elif norm is not None and norm.center:
-            _write(norm.beta, channels, bias)
+            _write(norm.beta, touched, bias)
         elif norm is not None:
-            _write(norm.moving_mean, channels, -bias)
+            _write(norm.moving_mean, touched, -bias)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Computes the layer with its own trained channels."""
-        return self.forward(inputs, *self.slices())
+        return self.forward(inputs, self.slices())
 
-    def slices(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns the trained channels, their kernel and their bias."""
-        if self.kernel_slice is None:
-            return self.nothing()
-        bias = self.bias_slice
-        return (
-            tf.constant(self.channels),
-            self.kernel_slice.value,
-            tf.zeros(0) if bias is None else bias.value,
+    def slices(self) -> Slice:
+        """Returns what is trained, and where."""
+        kernel, bias = self.kernel_slice, self.bias_slice
+        by_input = len(self.inputs) > 0
+        chosen = self.inputs if by_input else self.channels
+        none = self.nothing()
+        return Slice(
+            tf.constant(chosen),
+            none.kernel if kernel is None else kernel.value,
+            tf.constant(self.biased),
+            none.bias if bias is None else bias.value,
+            by_input,
         )
 
-    def nothing(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns the slices of a layer of which nothing trains."""
-        shape = (*self.kernel_shape[:-1], 0)
-        return tf.zeros(0, tf.int32), tf.zeros(shape), tf.zeros(0)
+    def nothing(self) -> Slice:
+        """Returns the slice of a layer of which nothing trains."""
+        kernel = tf.zeros((*self.kernel_shape[:-1], 0))
+        none = tf.zeros(0, tf.int32)
+        return Slice(none, kernel, none, tf.zeros(0))
+
+    def slice_shape(self, count: Any, by_input: bool) -> tuple[Any, ...]:
+        """Returns the shape of the kernel of `count` channels."""
+        if by_input:
+            return (*self.kernel_shape[:-2], count, self.size)
+        return (*self.kernel_shape[:-1], count)
+
+    def replaced(self, trained: Slice) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the folded kernel and bias with what is trained."""
+        kernel, bias = self.folded()
+        axis = -2 if trained.by_input else -1
+        return (
+            overlay(kernel, trained.chosen, trained.kernel, axis),
+            tf.tensor_scatter_nd_update(
+                bias, trained.biased[:, None], trained.bias
+            ),
+        )
 
     def forward(
         self,
         inputs: tf.Tensor,
-        channels: tf.Tensor,
-        kernel: tf.Tensor,
-        bias: tf.Tensor,
+        trained: Slice,
         gate: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Computes the layer with some channels replaced.
+        """Computes the layer with some of its weights replaced.
 
         Args:
             inputs: Input of the layer.
-            channels: `(k,)` int32, the channels replaced. k may be dynamic.
-            kernel: Kernel of these channels, `(..., k)`.
-            bias: Bias of these channels, `(k,)`; empty without a bias.
+            trained: What is replaced, and where.
             gate: `(batch, 1, ..., size)` factors of the linear output, whose
                 gradient is sum_d a_d g_d of each example and channel.
 
         Returns:
             The activations.
         """
-        base, base_bias = self.folded()
-        full = _overlay(base, channels, kernel)
-        full_bias = _overlay(base_bias, channels, bias)
+        chosen, kernel, biased, bias, by_input = trained
+        full, full_bias = self.replaced(trained)
 
         @tf.custom_gradient
         def affine(x, kernel, bias):
@@ -179,20 +249,14 @@ class Masked(keras.layers.Layer):
                 outputs = tf.nn.bias_add(outputs, full_bias)
 
             def gradient(d_outputs):
-                d_kernel, d_bias = tf.cond(
-                    2 * tf.size(channels) < self.size,
-                    lambda: self._slice_gradients(x, d_outputs, channels),
-                    lambda: tuple(
-                        take(gradient, channels)
-                        for gradient in self._slice_gradients(x, d_outputs)
-                    ),
-                )
-                if not self.use_bias:
-                    d_bias = tf.zeros_like(bias)
+                if by_input:
+                    d_kernel = self._filter_gradient(take(x, chosen), d_outputs)
+                else:
+                    d_kernel = self._kernel_gradient(x, d_outputs, chosen)
                 return (
                     self._input_gradient(x, full, d_outputs),
                     d_kernel,
-                    d_bias,
+                    self._bias_gradient(d_outputs, biased),
                 )
 
             return outputs, gradient
@@ -202,16 +266,27 @@ class Masked(keras.layers.Layer):
             outputs *= gate
         return self.layer.activation(outputs)
 
-    def _slice_gradients(
-        self,
-        x: tf.Tensor,
-        d_outputs: tf.Tensor,
-        channels: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Computes the gradients of kernel and bias of some channels."""
+    def _kernel_gradient(
+        self, x: tf.Tensor, d_outputs: tf.Tensor, channels: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes the gradient of the kernel of some output channels."""
+        return tf.cond(
+            2 * tf.size(channels) < self.size,
+            lambda: self._filter_gradient(x, d_outputs, channels),
+            # To pick most of the channels first costs more than it saves.
+            lambda: take(self._filter_gradient(x, d_outputs), channels),
+        )
+
+    def _bias_gradient(
+        self, d_outputs: tf.Tensor, channels: tf.Tensor
+    ) -> tf.Tensor:
+        """Computes the gradient of some biases."""
         axes = list(range(d_outputs.shape.rank - 1))
-        d_bias = tf.reduce_sum(take(d_outputs, channels), axis=axes)
-        return self._filter_gradient(x, d_outputs, channels), d_bias
+        return tf.cond(
+            2 * tf.size(channels) < self.size,
+            lambda: tf.reduce_sum(take(d_outputs, channels), axis=axes),
+            lambda: take(tf.reduce_sum(d_outputs, axis=axes), channels),
+        )
 
     def _linear(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError
@@ -228,39 +303,6 @@ class Masked(keras.layers.Layer):
         channels: tf.Tensor | None = None,
     ) -> tf.Tensor:
         raise NotImplementedError
-
-
-def replace_weight(
-    layer: keras.layers.Layer,
-    name: str,
-    values: tf.Tensor | np.ndarray | None,
-    *,
-    trainable: bool = True,
-) -> None:
-    """Gives a built layer a new variable as attribute `name`, or None.
-
-    Args:
-        layer: The layer.
-        name: Name of the attribute, which exists.
-        values: Initial values.
-        trainable: Whether the variable trains.
-    """
-    old = getattr(layer, name)
-    locked = layer._tracker.locked
-    layer._tracker.unlock()  # As Keras' own `enable_lora` does.
-    if old is not None:
-        layer._untrack_variable(old)
-    new = None
-    if values is not None:
-        new = layer.add_weight(
-            name=name,
-            shape=values.shape,
-            trainable=trainable,
-            initializer=lambda shape, dtype: tf.constant(values, dtype),
-        )
-    setattr(layer, name, new)
-    if locked:
-        layer._tracker.lock()
 
 
 def apply_plan(model, plan: UpdatePlan) -> None:
@@ -287,10 +329,44 @@ def apply_plan(model, plan: UpdatePlan) -> None:
             f"{next(iter(layers))!r}). Received: a plan for "
             f"{plan.fingerprint!r} with the layers {list(received)[:4]}"
         )
+    choices = {c.name: c for c in plan.layers}
+    for name, choice in choices.items():
+        _check_choice(choice, layers[name])
     for name, layer in layers.items():
-        layer.train_channels(plan.channels.get(name, ()))
+        if name in choices:
+            choice = choices[name]
+            layer.train_channels(
+                choice.channels, inputs=choice.inputs, bias=choice.bias
+            )
+        else:
+            layer.train_channels()
     model.plan, model.first_candidate = plan, None
     model.plans_applied += 1
+
+
+def _check_choice(choice: PlanLayer, layer: Masked) -> None:
+    """Refuses what the fingerprint of a network does not know."""
+    if choice.inputs and choice.input_size != layer.input_size:
+        own = f"{layer.input_size} inputs"
+        if not layer.input_size:
+            own = "no inputs that all channels read: train channels of it"
+        raise ValueError(
+            f"Expected a plan for layer {choice.name!r} "
+            f"({type(layer.layer).__name__}) with {own}. Received: "
+            f"input_size={choice.input_size}"
+        )
+    if choice.bias and not layer.use_bias:
+        raise ValueError(
+            f"Expected layer {choice.name!r} to have biases, which the plan "
+            "trains. Received: a layer with use_bias=False and no "
+            "BatchNormalization behind it"
+        )
+
+
+def _mask(size: int, channels: np.ndarray) -> np.ndarray:
+    mask = np.zeros(size, np.int32)
+    mask[channels] = 1
+    return mask
 
 
 def _write(variable: keras.Variable, channels, values) -> None:
@@ -298,27 +374,3 @@ def _write(variable: keras.Variable, channels, values) -> None:
     full = variable.numpy()
     full[channels] = values
     variable.assign(full)
-
-
-def take(values: tf.Tensor, channels: tf.Tensor | None) -> tf.Tensor:
-    """Picks channels of the last axis; all of them for None."""
-    return values if channels is None else tf.gather(values, channels, axis=-1)
-
-
-def _overlay(
-    base: tf.Tensor, channels: tf.Tensor, values: tf.Tensor
-) -> tf.Tensor:
-    """Replaces channels of the last axis of `base`."""
-    size = base.shape[-1]
-
-    def replaced():
-        source = tf.tensor_scatter_nd_update(
-            tf.range(size),
-            channels[:, None],
-            size + tf.range(tf.size(channels)),
-        )
-        return tf.gather(tf.concat([base, values], axis=-1), source, axis=-1)
-
-    # Most layers of a plan train nothing, and their kernels are large.
-    full = tf.cond(tf.size(channels) > 0, replaced, lambda: base)
-    return tf.ensure_shape(full, base.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
@@ -16,9 +16,10 @@ from keras_tinytrain.heads import (
     cosine_logits,
     cross_entropy,
 )
-from keras_tinytrain.masking import apply_plan, replace_weight
+from keras_tinytrain.masking import apply_plan
 from keras_tinytrain.network import Network
 from keras_tinytrain.plan import UpdatePlan
+from keras_tinytrain.slices import replace_weight
 from keras_tinytrain.trainer import Trainer
 from keras_tinytrain.training import STEPS, VIEWS, fit
 from keras_tinytrain.window import Window
@@ -74,8 +75,8 @@ def unwrap(model: AdaptiveModel) -> keras.Model:
     plain.trainable = True
     layers = Network(plain).layers
     for name, masked in model.network.layers.items():
-        if masked.kernel_slice is not None:
-            layers[name].absorb(*masked.slices())
+        if masked.is_trained:
+            layers[name].absorb(masked.slices())
     return plain
 
 
@@ -134,8 +135,8 @@ class AdaptiveModel(keras.Model):
         self.support = None
         self.class_vectors = None
         self.built = True
-        self._windows: dict[str, Window] = {}
-        self._trainers: dict[str, Trainer] = {}
+        self._windows: dict[tuple[str, frozenset[str]], Window] = {}
+        self._trainers: dict[Window, Trainer] = {}
         self.first_candidate: str | None = None
         self.plans_applied = 0
         if plan is not None:
@@ -152,11 +153,14 @@ class AdaptiveModel(keras.Model):
         embeddings = HEADS[self.head](tensors[self.network.features])
         return cosine_logits(embeddings, self.class_vectors.value)
 
-    def window(self, first: str | None = None) -> Window:
+    def window(
+        self, first: str | None = None, by_input: Collection[str] = ()
+    ) -> Window:
         """Returns the compiled part of the network from a layer on.
 
         Args:
             first: Name of the layer; the first of the network when None.
+            by_input: Names of the layers that train input channels.
         """
         first = first or next(iter(self.network.layers))
         if first not in self.network.layers:
@@ -164,9 +168,10 @@ class AdaptiveModel(keras.Model):
                 "Expected the name of a layer of "
                 f"{list(self.network.layers)}. Received: {first!r}"
             )
-        if first not in self._windows:
-            self._windows[first] = Window(self.network, first, self.head)
-        return self._windows[first]
+        key = first, frozenset(by_input)
+        if key not in self._windows:
+            self._windows[key] = Window(self.network, first, self.head, key[1])
+        return self._windows[key]
 
     def set_class_vectors(self, values: tf.Tensor) -> None:
         """Sets the vectors of the head, `(way, depth)`."""
@@ -305,9 +310,11 @@ class AdaptiveModel(keras.Model):
 
     def training_window(self) -> Window:
         """Returns the part of the network that runs in a training step."""
-        if self.first_candidate is None and self.plan and self.plan.layers:
-            return self.window(self.plan.layers[0].name)
-        return self.window(self.first_candidate)
+        layers = self.plan.layers if self.plan else ()
+        first = self.first_candidate
+        if first is None and layers:
+            first = layers[0].name
+        return self.window(first, [c.name for c in layers if c.inputs])
 
     def trainer(self, size: int) -> Trainer:
         """Returns a compiled trainer for a vector of at least `size`.
@@ -316,7 +323,7 @@ class AdaptiveModel(keras.Model):
         optimizer keeps its settings.
         """
         window, size = self.training_window(), int(size)
-        trainer = self._trainers.get(window.first)
+        trainer = self._trainers.get(window)
         if (
             trainer is None
             or trainer.vector.shape[0] < size
@@ -325,7 +332,7 @@ class AdaptiveModel(keras.Model):
             # The next power of two, so that the next task fits as well.
             capacity = 1 << max(size - 1, 1).bit_length()
             trainer = Trainer(window, self.optimizer, capacity, self.head)
-            self._trainers[window.first] = trainer
+            self._trainers[window] = trainer
         return trainer
 
     def get_config(self) -> dict[str, Any]:

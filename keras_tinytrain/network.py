@@ -13,9 +13,8 @@ from keras_tinytrain.budget import fingerprint
 from keras_tinytrain.graph import Op, flatten
 from keras_tinytrain.masked_layers import maskable, masked
 from keras_tinytrain.masking import Masked
+from keras_tinytrain.slices import Slice
 
-# What is trained of a layer: channels (k,), kernel (..., k), bias (k,).
-Slice = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 # Tensors of the network by number; 0 is the input.
 Tensors = Mapping[int, tf.Tensor]
 
@@ -102,7 +101,7 @@ class Network:
             tensors: At least `live(start)`.
             start: First operation.
             stop: First operation not to run.
-            slices: Trained channels by layer, instead of the layers' own.
+            slices: What is trained by layer, instead of the layers' own.
             gates: Factors of the linear outputs by layer, `Masked.forward`.
 
         Returns:
@@ -117,7 +116,7 @@ class Network:
             trained = slices.get(op.name, layer.nothing())
             gate = (gates or {}).get(op.name)
             tensors[op.output] = layer.forward(
-                tensors[op.inputs[0]], *trained, gate=gate
+                tensors[op.inputs[0]], trained, gate=gate
             )
         live = self.live(len(self.ops) if stop is None else stop)
         return {i: tensors[i] for i in live}

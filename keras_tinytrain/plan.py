@@ -7,56 +7,106 @@ import json
 import math
 from typing import Any
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class PlanLayer:
-    """The trained channels of one layer.
+    """What trains of one layer.
+
+    Output channels with their biases, or input channels, which are a part of
+    every output channel's kernel; and all biases, alone or with either.
 
     Attributes:
         name: Name of the layer.
         size: Number of its output channels.
-        weights: Kernel weights of one channel.
-        channels: Sorted indices of the trained channels.
+        weights: Kernel weights of one output channel.
+        channels: Sorted indices of the trained output channels.
+        inputs: Sorted indices of the trained input channels.
+        input_size: Number of its input channels; 0 where each is read by
+            channels of its own, so that none can train for all.
+        bias: Whether all biases train.
     """
 
     name: str
     size: int
     weights: int
     channels: tuple[int, ...]
+    inputs: tuple[int, ...] = ()
+    input_size: int = 0
+    bias: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not all(
-            type(n) is int and n >= 0 for n in (self.size, self.weights)
+        sizes = self.size, self.weights, self.input_size
+        if (
+            not isinstance(self.name, str)
+            or type(self.bias) is not bool
+            or not all(type(n) is int and n >= 0 for n in sizes)
         ):
             raise ValueError(
-                "Expected a layer name and sizes from 0. Received: "
-                f"name={self.name!r}, size={self.size!r}, "
-                f"weights={self.weights!r}"
+                "Expected a layer name, sizes from 0 and a truth value. "
+                f"Received: name={self.name!r}, size={self.size!r}, "
+                f"weights={self.weights!r}, input_size={self.input_size!r}, "
+                f"bias={self.bias!r}"
             )
-        channels = tuple(self.channels)
-        object.__setattr__(self, "channels", channels)
-        if not all(type(c) is int and 0 <= c < self.size for c in channels):
+        self._check_indices("channels", self.size)
+        self._check_indices("inputs", self.input_size)
+        if self.channels and self.inputs:
             raise ValueError(
-                f"Expected channels of layer {self.name!r} to be integers "
-                f"from 0 to {self.size - 1}. Received: {channels}"
+                f"Expected channels or inputs of layer {self.name!r}, not "
+                f"both. Received: channels={self.channels}, "
+                f"inputs={self.inputs}"
             )
-        if list(channels) != sorted(set(channels)):
+        if self.input_size and self.size * self.weights % self.input_size:
             raise ValueError(
-                f"Expected sorted distinct channels of layer {self.name!r}. "
-                f"Received: {channels}"
+                f"Expected the weights of layer {self.name!r} to be parted "
+                f"among its inputs. Received: {self.size} channels of "
+                f"{self.weights} weights, input_size={self.input_size}"
             )
+
+    def _check_indices(self, field: str, size: int) -> None:
+        indices = tuple(getattr(self, field))
+        object.__setattr__(self, field, indices)
+        if not all(type(i) is int and 0 <= i < size for i in indices):
+            remedy = ""
+            if field == "inputs" and not size:
+                remedy = ". It has no inputs of its own: train channels"
+            raise ValueError(
+                f"Expected {field} of layer {self.name!r} to be integers "
+                f"from 0 to {size - 1}. Received: {indices}{remedy}"
+            )
+        if list(indices) != sorted(set(indices)):
+            raise ValueError(
+                f"Expected sorted distinct {field} of layer {self.name!r}. "
+                f"Received: {indices}"
+            )
+
+    @property
+    def trained_weights(self) -> int:
+        """Number of trained kernel weights."""
+        if self.inputs:
+            kernel = self.size * self.weights
+            return len(self.inputs) * kernel // self.input_size
+        return len(self.channels) * self.weights
+
+    def describe(self) -> str:
+        """Says what trains, as `"3/8"`, `"60/240 in, bias"` or `"bias"`."""
+        parts = []
+        if self.inputs:
+            parts.append(f"{len(self.inputs)}/{self.input_size} in")
+        elif self.channels or not self.bias:
+            parts.append(f"{len(self.channels)}/{self.size}")
+        return ", ".join(parts + ["bias"] * self.bias)
 
 
 @dataclasses.dataclass(frozen=True)
 class UpdatePlan:
-    """Which channels of which layers train, and what that costs.
+    """What trains of which layers, and what that costs.
 
     All that training, export and the device need to know of a selection.
 
     Attributes:
-        layers: The layers with trained channels, in network order.
+        layers: The layers of which something trains, in network order.
         fingerprint: `LayerCosts.fingerprint` of the network.
         memory_bytes: Memory of training under `cost_model`.
         macs: Multiply-accumulates of one sample's backward pass.
@@ -81,13 +131,13 @@ class UpdatePlan:
 
     @property
     def channels(self) -> dict[str, tuple[int, ...]]:
-        """Trained channels by layer."""
+        """Trained output channels by layer."""
         return {layer.name: layer.channels for layer in self.layers}
 
     @property
     def trained_weights(self) -> int:
         """Number of trained kernel weights."""
-        return sum(len(c.channels) * c.weights for c in self.layers)
+        return sum(layer.trained_weights for layer in self.layers)
 
     def to_json(self) -> str:
         """Returns the plan as JSON, one layer a line."""
@@ -161,18 +211,12 @@ class UpdatePlan:
         Args:
             print_fn: Called with each line.
         """
-        row = "{:<32}{:>14}{:>12}".format
+        row = "{:<28}{:>18}{:>12}".format
         print_fn(row("Layer", "Channels", "Weights"))
         print_fn("=" * 58)
         for layer in self.layers:
-            count = len(layer.channels)
-            print_fn(
-                row(
-                    layer.name[-31:],
-                    f"{count}/{layer.size}",
-                    f"{count * layer.weights:,}",
-                )
-            )
+            weights = f"{layer.trained_weights:,}"
+            print_fn(row(layer.name[-27:], layer.describe(), weights))
         print_fn("=" * 58)
         print_fn(f"Trained weights: {self.trained_weights:,}")
         print_fn(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_tinytrain.plan import UpdatePlan
+from keras_tinytrain.plan import PlanLayer, UpdatePlan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,9 @@ def plot_plan(
     trained; on the right the number of weights trained. A layer that only
     some of the plans train has an empty strip for the others. More than six
     plans share a strip, the darker the more of them train the channel, and
-    the bars are means with the least and the most as whiskers.
+    the bars are means with the least and the most as whiskers. A layer that
+    trains input channels has a row of them, "in" behind their number; where
+    all biases train, the bar says so.
 
     Args:
         plans: A plan, or plans for the same network, such as those of
@@ -68,9 +70,9 @@ def plot_plan(
     plans = [plans] if isinstance(plans, UpdatePlan) else list(plans)
     _check(plans, labels)
     labels = labels or [f"task {i + 1}" for i in range(len(plans))]
-    layers = _layers(plans)
+    rows = _rows(plans)
     lines = len(plans) if len(plans) <= len(COLORS) else 1
-    height = 1.5 + max(0.3, 0.1 * lines) * max(len(layers), 1)
+    height = 1.5 + max(0.3, 0.1 * lines) * max(len(rows), 1)
     figure = Figure(
         figsize=(10, height + (0.2 * lines if lines > 1 else 0.2)),
         dpi=150,
@@ -81,11 +83,11 @@ def plot_plan(
     )
     heading = title or "Trained channels"
     if len(plans) > lines:
-        _draw_shares(figure, strips, bars, plans, layers)
+        _draw_shares(figure, strips, bars, plans, rows)
         heading += f"\n{_cost(plans)}"
     elif lines > 1:
         handles = [
-            _draw(strips, bars, plan, layers, i, lines)
+            _draw(strips, bars, plan, rows, i, lines)
             for i, plan in enumerate(plans)
         ]
         named = [f"{n}: {_cost([p])}" for n, p in zip(labels, plans)]
@@ -97,10 +99,10 @@ def plot_plan(
             fontsize=9,
         )
     else:
-        _draw(strips, bars, plans[0], layers, 0, 1)
+        _draw(strips, bars, plans[0], rows, 0, 1)
         heading += f"\n{_cost(plans)}"
     figure.suptitle(heading, fontsize=12)
-    _decorate(strips, bars, layers)
+    _decorate(strips, bars, rows)
     if path is not None:
         figure.savefig(path)
     return figure
@@ -120,25 +122,41 @@ def _check(plans, labels) -> None:
         )
 
 
-def _layers(plans: Sequence[UpdatePlan]) -> dict[str, int]:
-    """Returns the sizes of all layers in any plan, in network order.
+def _row(layer: PlanLayer) -> str:
+    """Names the row of a layer: what it shows are inputs or channels."""
+    if layer.inputs:
+        return f"{layer.name}  ({layer.input_size} in)"
+    return f"{layer.name}  ({layer.size})"
+
+
+def _strip(layer: PlanLayer) -> tuple[tuple[int, ...], int]:
+    """Returns the trained indices of a row, and of how many."""
+    if layer.inputs:
+        return layer.inputs, layer.input_size
+    return layer.channels, layer.size
+
+
+def _rows(plans: Sequence[UpdatePlan]) -> list[str]:
+    """Lists the rows of all layers in any plan, in network order.
 
     A plan knows the order of its own layers only. Of several, each layer
     goes behind those that come before it in some plan.
     """
-    sizes = {c.name: c.size for plan in plans for c in plan.layers}
-    before: dict[str, set[str]] = {name: set() for name in sizes}
+    before: dict[str, set[str]] = {}
     for plan in plans:
-        names = [c.name for c in plan.layers]
+        names = [_row(layer) for layer in plan.layers]
         for i, name in enumerate(names):
-            before[name].update(names[:i])
-    ordered: dict[str, int] = {}
-    while len(ordered) < len(sizes):
+            before.setdefault(name, set()).update(names[:i])
+    ordered: list[str] = []
+    while len(ordered) < len(before):
         # By name among those that no plan puts in order.
-        name = min(
-            n for n in sizes if n not in ordered and before[n] <= set(ordered)
+        ordered.append(
+            min(
+                name
+                for name in before
+                if name not in ordered and before[name] <= set(ordered)
+            )
         )
-        ordered[name] = sizes[name]
     return ordered
 
 
@@ -146,7 +164,7 @@ def _draw(
     strips: Axes,
     bars: Axes,
     plan: UpdatePlan,
-    layers: dict[str, int],
+    rows: list[str],
     index: int,
     count: int,
 ) -> Patch:
@@ -155,8 +173,8 @@ def _draw(
 
     color = COLORS[index]
     height = _FILL / count
-    trained = {layer.name: layer for layer in plan.layers}
-    for row, (name, size) in enumerate(layers.items()):
+    trained = {_row(layer): layer for layer in plan.layers}
+    for row, name in enumerate(rows):
         top = row - _FILL / 2 + index * height
         # A gap between plans tells one empty strip from the next.
         box = (top, height * (0.88 if count > 1 else 1.0))
@@ -164,15 +182,18 @@ def _draw(
         if name not in trained:
             continue
         layer = trained[name]
+        indices, size = _strip(layer)
         spans = [
             (100 * start / size, 100 * (stop - start) / size)
-            for start, stop in _runs(layer.channels)
+            for start, stop in _runs(indices)
         ]
         strips.broken_barh(spans, box, facecolor=color, linewidth=0)
-        weights = len(layer.channels) * layer.weights
+        weights = layer.trained_weights
         bars.barh(top + box[1] / 2, weights, height=box[1], color=color)
         if count == 1:
-            text = f" {len(layer.channels)} of {size}"
+            text = f" {len(indices)} of {size}" if indices else " "
+            if layer.bias:
+                text += ", biases" if indices else "biases"
             bars.annotate(text, (weights, row), va="center", fontsize=8)
     return Patch(color=color)
 
@@ -182,7 +203,7 @@ def _draw_shares(
     strips: Axes,
     bars: Axes,
     plans: Sequence[UpdatePlan],
-    layers: dict[str, int],
+    rows: list[str],
 ) -> None:
     """Draws how many of many plans train each channel."""
     from matplotlib import cm, colormaps, colors
@@ -192,14 +213,19 @@ def _draw_shares(
     blues = colormaps["Blues"](np.linspace(0.35, 1.0, count))
     colormap = colors.ListedColormap([_FROZEN, *blues])
     norm = colors.BoundaryNorm(np.arange(count + 2) - 0.5, count + 1)
-    for row, (name, size) in enumerate(layers.items()):
+    for row, name in enumerate(rows):
+        found = {
+            i: layer
+            for i, plan in enumerate(plans)
+            for layer in plan.layers
+            if _row(layer) == name
+        }
+        size = _strip(next(iter(found.values())))[1]
         trained = np.zeros((count, size), int)
         weights = np.zeros(count)
-        for i, plan in enumerate(plans):
-            for layer in plan.layers:
-                if layer.name == name:
-                    trained[i, list(layer.channels)] = 1
-                    weights[i] = len(layer.channels) * layer.weights
+        for i, layer in found.items():
+            trained[i, list(_strip(layer)[0])] = 1
+            weights[i] = layer.trained_weights
         strips.pcolormesh(
             np.linspace(0, 100, size + 1),
             [row - _FILL / 2, row + _FILL / 2],
@@ -232,17 +258,16 @@ def _runs(channels: Sequence[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _decorate(strips: Axes, bars: Axes, layers: dict[str, int]) -> None:
-    rows = max(len(layers), 1)
+def _decorate(strips: Axes, bars: Axes, rows: list[str]) -> None:
+    inputs = any(row.endswith(" in)") for row in rows)
+    kind = "Channels" if inputs else "Output channels"
     strips.set(
         xlim=(0, 100),
-        ylim=(rows - 0.5, -0.5),
-        xlabel="Output channels, first to last (% of the layer)",
+        ylim=(max(len(rows), 1) - 0.5, -0.5),
+        xlabel=f"{kind}, first to last (% of the layer)",
     )
     strips.set_title("Which channels train", fontsize=10)
-    strips.set_yticks(
-        range(len(layers)), [f"{n}  ({size})" for n, size in layers.items()]
-    )
+    strips.set_yticks(range(len(rows)), rows)
     strips.set_ylabel("Layer (its channels)")
     bars.set_xlabel("Trained weights")
     bars.set_title("How many weights", fontsize=10)
@@ -253,7 +278,7 @@ def _decorate(strips: Axes, bars: Axes, layers: dict[str, int]) -> None:
     for axes in (strips, bars):
         axes.tick_params(axis="y", length=0)
         axes.spines[["top", "right", "left"]].set_visible(False)
-    if not layers:
+    if not rows:
         strips.annotate("nothing is trained", (50, 0), ha="center", va="center")
 
 

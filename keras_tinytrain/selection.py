@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -109,30 +109,53 @@ def make_plan(
     costs: LayerCosts,
     criterion: str,
     score: float = 0.0,
+    *,
+    inputs: Mapping[str, np.ndarray] | None = None,
+    biases: Collection[str] = (),
 ) -> UpdatePlan:
     """Returns the plan that trains these channels.
 
     Args:
-        channels: Indices of trained channels by layer.
+        channels: Indices of trained output channels by layer.
         costs: Costs of all layers.
         criterion: Name of what chose them.
         score: Sum of their Fisher potentials.
+        inputs: Indices of trained input channels by layer.
+        biases: Layers of which all biases train.
+
+    Raises:
+        ValueError: If indices are not those of the layer, or a layer has no
+            biases to train.
     """
+    inputs = inputs or {}
+    unbiased = [c.name for c in costs if c.name in biases and not c.biases]
+    if unbiased:
+        raise ValueError(
+            "Expected layers with biases, to train all of them. Received: "
+            f"layers {unbiased} without"
+        )
+    layers = (
+        PlanLayer(
+            name=cost.name,
+            size=cost.channels,
+            weights=cost.weights // cost.channels,
+            channels=tuple(int(c) for c in channels.get(cost.name, ())),
+            inputs=tuple(int(c) for c in inputs.get(cost.name, ())),
+            input_size=cost.inputs,
+            bias=cost.name in biases,
+        )
+        for cost in costs
+    )
     counts = {name: len(c) for name, c in channels.items()}
+    parts = {
+        "inputs": {name: len(c) for name, c in inputs.items()},
+        "biases": biases,
+    }
     return UpdatePlan(
-        layers=tuple(
-            PlanLayer(
-                name=cost.name,
-                size=cost.channels,
-                weights=cost.weights // cost.channels,
-                channels=tuple(int(c) for c in channels[cost.name]),
-            )
-            for cost in costs
-            if counts.get(cost.name)
-        ),
+        layers=tuple(c for c in layers if c.channels or c.inputs or c.bias),
         fingerprint=costs.fingerprint,
-        memory_bytes=costs.memory_bytes(counts),
-        macs=costs.macs(counts),
+        memory_bytes=costs.memory_bytes(counts, **parts),
+        macs=costs.macs(counts, **parts),
         criterion=criterion,
         cost_model=costs.model,
         score=score,

@@ -165,7 +165,7 @@ class _Snapshot:
         self.plan, self.first = model.plan, model.first_candidate
         self.plans_applied = model.plans_applied
         layers = model.network.layers.values()
-        self.channels = [layer.channels for layer in layers]
+        self.choices = [layer.choice for layer in layers]
         self.values = [
             None if variable is None else variable.numpy()
             for layer in layers
@@ -176,11 +176,9 @@ class _Snapshot:
 
     def restore(self) -> None:
         model, values = self.model, iter(self.values)
-        for layer, channels in zip(
-            model.network.layers.values(), self.channels
-        ):
+        for layer, choice in zip(model.network.layers.values(), self.choices):
             if model.plans_applied != self.plans_applied:
-                layer.train_channels(channels)
+                layer.train_channels(**choice)
             for variable, value in zip(
                 (layer.kernel_slice, layer.bias_slice),
                 (next(values), next(values)),
@@ -213,7 +211,8 @@ class _Session:
         # With no layer below there is nothing to save: every step sees new
         # views, as in PMF.
         first = next(iter(model.network.layers))
-        self.fresh = views > 0 and bool(model.plan.channels.get(first))
+        trained = {layer.name for layer in model.plan.layers}
+        self.fresh = views > 0 and first in trained
         self.views = [self.clean]
         if not self.fresh:
             self.views += [self._view(i) for i in range(views)]

@@ -8,7 +8,7 @@ images makes TensorFlow trace them again.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import keras
 import numpy as np
@@ -16,12 +16,15 @@ import tensorflow as tf
 
 from keras_tinytrain.augmentation import augment, value_range
 from keras_tinytrain.heads import HEADS, cosine_logits, cross_entropy
-from keras_tinytrain.network import Network, Slice
+from keras_tinytrain.network import Network
+from keras_tinytrain.slices import Slice
 
 # Images that pass through the prefix at a time. Bounds its memory.
 CHUNK = 64
 # The tensors between prefix and tail.
 Features = tuple[tf.Tensor, ...]
+# Of each layer the channels whose kernel trains, and those whose bias does.
+Chosen = Sequence[tuple[tf.Tensor, tf.Tensor]]
 
 
 class Window:
@@ -31,15 +34,25 @@ class Window:
         network: The network.
         first: Name of the first layer of the tail.
         head: Whose embeddings are computed, one of `HEADS`.
+        by_input: Names of the layers that train input channels. The others
+            train output channels: this is compiled, how many and which
+            channels is not.
 
     Attributes:
         layers: The masked layers of the tail by name, in order.
     """
 
-    def __init__(self, network: Network, first: str, head: str) -> None:
+    def __init__(
+        self,
+        network: Network,
+        first: str,
+        head: str,
+        by_input: Collection[str] = (),
+    ) -> None:
         self.network = network
         self.pool = HEADS[head]
         self.first = first
+        self.by_input = frozenset(by_input)
         self.start = network.position[first]
         self.layers = {
             name: layer
@@ -55,7 +68,8 @@ class Window:
             tf.TensorSpec((None, *shapes[i][1:])) for i in self._boundary
         )
         self.labels_spec = tf.TensorSpec([None], tf.int32)
-        self.channels_spec = (self.labels_spec,) * len(self.layers)
+        pair = self.labels_spec, self.labels_spec
+        self.channels_spec = (pair,) * len(self.layers)
         vector, rows = tf.TensorSpec([None]), tf.TensorSpec([None, None])
         seed, number = tf.TensorSpec([2], tf.int64), tf.TensorSpec([])
         trained = vector, self.channels_spec
@@ -121,14 +135,14 @@ class Window:
         return self.pool(tensors[self.network.features])
 
     def embed(
-        self, features: Features, trained: tf.Tensor, channels: Sequence
+        self, features: Features, trained: tf.Tensor, channels: Chosen
     ) -> tf.Tensor:
         """Computes embeddings.
 
         Args:
             features: Boundary tensors.
             trained: What `pack` returned.
-            channels: The trained channels of each layer, `(k,)` int32 each.
+            channels: What `channels` returned.
         """
         return self._compiled_embed(features, trained, tuple(channels))
 
@@ -170,35 +184,51 @@ class Window:
         rows = [tf.reshape(g, [tf.size(labels), -1]) for g in found]
         return tf.concat(rows, axis=-1)
 
-    def channels(self) -> tuple[tf.Tensor, ...]:
+    def channels(self) -> Chosen:
         """Returns the trained channels of each layer of the tail."""
-        return tuple(tf.constant(m.channels) for m in self.layers.values())
+        train_inputs = {n for n, m in self.layers.items() if len(m.inputs)}
+        if not train_inputs <= self.by_input:
+            raise ValueError(
+                "Expected a window in which these layers train input "
+                f"channels: {sorted(train_inputs)}. Received: by_input="
+                f"{sorted(self.by_input)}. Use `model.training_window()`."
+            )
+        return tuple(
+            (
+                tf.constant(m.inputs if name in self.by_input else m.channels),
+                tf.constant(m.biased),
+            )
+            for name, m in self.layers.items()
+        )
 
-    def untrained(self) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+    def untrained(self) -> tuple[tf.Tensor, Chosen]:
         """Returns what `pack` and `channels` do of a model without plan."""
-        return tf.zeros(0), (tf.zeros(0, tf.int32),) * len(self.layers)
+        none = tf.zeros(0, tf.int32)
+        return tf.zeros(0), ((none, none),) * len(self.layers)
 
     def pack(self) -> tf.Tensor:
         """Joins all trained slices of the tail in one vector."""
         parts = [variable.numpy().ravel() for variable in self._slices()]
         return tf.constant(np.concatenate([*parts, []]), tf.float32)
 
-    def unpack(
-        self, trained: tf.Tensor, channels: Sequence[tf.Tensor]
-    ) -> dict[str, Slice]:
+    def unpack(self, trained: tf.Tensor, channels: Chosen) -> dict[str, Slice]:
         """Parts the vector of `pack` again, whatever may follow in it."""
         sizes = []
-        for layer, chosen in zip(self.layers.values(), channels):
-            count = tf.size(chosen)
-            weights = math.prod(layer.kernel_shape[:-1])
-            sizes += [weights * count, count if layer.use_bias else 0]
+        for (name, layer), (chosen, biased) in zip(
+            self.layers.items(), channels
+        ):
+            weights = math.prod(layer.slice_shape(1, name in self.by_input))
+            sizes += [weights * tf.size(chosen), tf.size(biased)]
         parts = iter(tf.split(trained[: sum(sizes)], sizes))
         slices = {}
-        for (name, layer), chosen in zip(self.layers.items(), channels):
-            shape = (*layer.kernel_shape[:-1], tf.size(chosen))
+        for (name, layer), (chosen, biased) in zip(
+            self.layers.items(), channels
+        ):
+            by_input = name in self.by_input
+            shape = layer.slice_shape(tf.size(chosen), by_input)
             kernel = tf.reshape(next(parts), tf.stack(shape))
-            kernel.set_shape((*layer.kernel_shape[:-1], None))
-            slices[name] = chosen, kernel, next(parts)
+            kernel.set_shape(layer.slice_shape(None, by_input))
+            slices[name] = Slice(chosen, kernel, biased, next(parts), by_input)
         return slices
 
     def assign(self, trained: tf.Tensor) -> None:

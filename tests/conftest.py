@@ -86,8 +86,9 @@ def randomized():
 def make_plan():
     """Makes the plan of `{layer: channels}` for a wrapped model."""
 
-    def make(model, channels):
-        return ktt.selection.make_plan(channels, ktt.layer_costs(model), "test")
+    def make(model, channels, **parts):
+        costs = ktt.layer_costs(model)
+        return ktt.selection.make_plan(channels, costs, "test", **parts)
 
     return make
 
@@ -100,10 +101,12 @@ def weights_of():
         found = {}
         for name, layer in model.network.layers.items():
             kernel, bias = (v.numpy() for v in layer.folded())
-            channels, new_kernel, new_bias = layer.slices()
-            kernel[..., channels] = new_kernel
-            if layer.use_bias:
-                bias[channels] = new_bias
+            slices = layer.slices()
+            if slices.by_input:
+                kernel[..., slices.chosen, :] = slices.kernel
+            else:
+                kernel[..., slices.chosen] = slices.kernel
+            bias[slices.biased] = slices.bias
             found[name] = kernel, bias
         return found
 

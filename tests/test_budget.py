@@ -78,7 +78,7 @@ def test_budget_is_a_value():
 
 def make_costs(model):
     """Two layers with numbers that can be added up by hand."""
-    first = LayerCost("first", 4, 36, 4, 360, 100, 640, False)
+    first = LayerCost("first", 4, 36, 4, 360, 100, 640, False, inputs=2)
     depthwise = LayerCost("depthwise", 8, 72, 8, 720, 640, 320, True)
     return LayerCosts((first, depthwise), 740, model)
 
@@ -129,6 +129,60 @@ def test_backward_macs(counts, macs):
     costs = make_costs("paper")
     assert costs.macs(counts) == macs
     assert costs.full_macs == 2160
+
+
+@pytest.mark.parametrize(
+    ("parts", "paper", "arena"),
+    [
+        # 18 of 36 weights, and half of the stored input.
+        ({"inputs": {"first": 1}}, 740 + 288, 990 + 50 + 288),
+        # All biases of a layer keep nothing else.
+        ({"biases": ["depthwise"]}, 740, 970 + 8 * 16),
+        (
+            {"inputs": {"first": 2}, "biases": ["first", "depthwise"]},
+            740 + 576,
+            990 + 100 + 576 + 12 * 16,
+        ),
+        # Three of eight biases belong to the trained channels already.
+        (
+            {"counts": {"depthwise": 3}, "biases": ["depthwise"]},
+            740 + 16 * 27,
+            970 + 3 * 80 + 16 * 27 + 16 * 8,
+        ),
+    ],
+)
+def test_memory_of_inputs_and_biases(parts, paper, arena):
+    parts = {"counts": {}} | parts
+    assert make_costs("paper").memory_bytes(**parts) == paper
+    assert make_costs("arena").memory_bytes(**parts) == arena
+
+
+@pytest.mark.parametrize(
+    ("parts", "paper", "arena"),
+    [
+        ({"inputs": {"first": 1}}, 1080 + 180, 1080 + 180),
+        ({"biases": ["depthwise"]}, 0, 0),
+        # The arena's chain goes to the first bias, the published one does not.
+        ({"biases": ["first"]}, 0, 1080),
+        ({"counts": {"depthwise": 1}, "biases": ["first"]}, 90, 1080 + 90),
+    ],
+)
+def test_macs_of_inputs_and_biases(parts, paper, arena):
+    parts = {"counts": {}} | parts
+    assert make_costs("paper").macs(**parts) == paper
+    assert make_costs("arena").macs(**parts) == arena
+
+
+@pytest.mark.parametrize("model", ["paper", "arena"])
+def test_all_inputs_are_all_channels(model):
+    """Two routes to the whole kernel and all biases of a layer."""
+    costs = make_costs(model)
+    inputs = {"counts": {}, "inputs": {"first": 2}, "biases": ["first"]}
+    channels = {"counts": {"first": 4}}
+    assert costs.memory_bytes(**inputs) == costs.memory_bytes(**channels)
+    assert costs.macs(**inputs) == costs.macs(**channels)
+    both = channels | {"biases": ["first"]}
+    assert costs.memory_bytes(**both) == costs.memory_bytes(**channels)
 
 
 def test_a_chain_starts_behind_the_first_trained_layer():

@@ -66,11 +66,13 @@ def test_layers_by_hand(net):
     stem, expand, depthwise, _, last = costs
     # 3x3x3 weights for each of 4 channels, at 8x8 positions.
     assert (stem.channels, stem.weights, stem.biases) == (4, 108, 4)
+    assert (stem.inputs, expand.inputs, last.inputs) == (3, 4, 4)
     assert stem.macs == 108 * 64
     assert (stem.input_bytes, stem.output_bytes) == (4 * 768, 4 * 256)
     assert (expand.weights, expand.macs) == (32, 32 * 64)
     assert (depthwise.weights, depthwise.macs) == (72, 72 * 64)
     assert depthwise.per_channel_input
+    assert depthwise.inputs == 0
     assert not last.per_channel_input
     # "valid", stride 2: 3x3 positions.
     assert (last.weights, last.macs) == (216, 216 * 9)

@@ -237,3 +237,14 @@ def test_files_of_one_protocol_are_merged(path, tmp_path):
 def test_channels_are_text_and_back(channels, text):
     assert to_text(9, channels) == text
     assert from_text(text) == (9, list(channels))
+
+
+def test_inputs_and_biases_are_text_and_back():
+    for options, text in (
+        ({"by_input": True}, "in 9:0-1,4"),
+        ({"by_input": True, "bias": True}, "in 9:0-1,4 bias"),
+        ({"bias": True}, "9:0-1,4 bias"),
+    ):
+        assert to_text(9, (0, 1, 4), **options) == text
+        assert from_text(text) == (9, [0, 1, 4])
+    assert from_text(to_text(9, (), bias=True)) == (9, [])

@@ -10,6 +10,17 @@ from keras_tinytrain.methods.learner import PlanLearner
 BUDGET = ktt.Budget(memory="16KB", macs=0.6)
 
 
+@pytest.fixture
+def scheme(net, tmp_path):
+    """The file of a scheme for the small net, which has no published one."""
+    costs = ktt.layer_costs(ktt.wrap(net))
+    ratios = {1: 0.5, 2: 0.25, 4: 0.75}
+    scheme = ktt.Scheme("own", costs.fingerprint, 5, 4, ratios)
+    path = tmp_path / "scheme.json"
+    path.write_text(scheme.to_json())
+    return path
+
+
 def build(name, net, **options):
     return ktt.methods.build(name, net, budget=BUDGET, steps=3, **options)
 
@@ -17,7 +28,13 @@ def build(name, net, **options):
 def test_every_method_says_what_it_is():
     names = ktt.methods.names()
     assert names[0] == "none"
-    assert {"full", "full-linear", "lastlayer", "tinytrain"} < set(names)
+    assert {
+        "full",
+        "full-linear",
+        "lastlayer",
+        "sparseupdate",
+        "tinytrain",
+    } < set(names)
     for name in names:
         method = ktt.methods.get(name)
         assert method.name == name
@@ -28,12 +45,12 @@ def test_every_method_says_what_it_is():
 
 
 @pytest.mark.parametrize("name", ktt.methods.names())
-def test_every_method_learns_task_after_task(name, net, make_task):
+def test_every_method_learns_task_after_task(name, net, make_task, scheme):
     """The second task gives what it gives alone, without a new trace."""
     before = [w.numpy() for w in net.weights]
     first, second = make_task(12, way=3), make_task(20, way=5, seed=1)
     query = make_task(30, way=3)
-    used, fresh = build(name, net), build(name, net)
+    used, fresh = (build(name, net, scheme=scheme) for _ in range(2))
     assert used.plan is None
     used.learn(first, query_images=query.images)
     check_result(used, name, net, query)
@@ -74,6 +91,13 @@ def check_result(learner, name, net, query):
         assert cost == (last.memory_bytes, last.macs, last.trained_weights)
     elif name.startswith("full"):
         assert cost == (full_train_bytes(model), costs.full_macs, weights)
+    elif name == "sparseupdate":
+        # Two of 4 inputs of 8 channels, two channels of 9 weights, three of
+        # 4 inputs of 6 channels with 3x3 weights; the chain behind `expand`.
+        memory = costs.peak_bytes + 16 * (16 + 18 + 162)
+        chain = sum(layer.macs for layer in costs[2:])
+        macs = chain + 64 * (16 + 18) + 9 * 162
+        assert cost == (memory, macs, 16 + 18 + 162)
     elif name == "tinytrain":
         assert 0 < learner.memory_bytes <= BUDGET.memory_bytes
         assert 0 < learner.macs <= 0.6 * costs.full_macs
@@ -107,6 +131,11 @@ def test_heads(net):
 def test_an_unknown_method_is_told_the_nearest_first(net):
     with pytest.raises(ValueError, match=r"one of: tinytrain, .*'tinytrian'"):
         build("tinytrian", net)
+
+
+def test_sparseupdate_needs_a_scheme(net):
+    with pytest.raises(ValueError, match=r"there is none.*--out=FILE"):
+        build("sparseupdate", net)
 
 
 def test_tinytrain_needs_a_budget_that_does(net):

@@ -64,6 +64,30 @@ def test_an_adapted_model(head, make_net, task, make_task, tmp_path):
     )
 
 
+def test_a_plan_of_inputs_and_biases(make_net, make_plan, task, tmp_path):
+    model = ktt.wrap(make_net(norm=True))
+    parts = {"inputs": {"last": [0, 2]}, "biases": ["dw", "last"]}
+    plan = make_plan(model, {"expand": [1, 5]}, **parts)
+    ktt.apply_plan(model, plan)
+    settings = {"steps_per_epoch": 3, "views": 0, "verbose": 0}
+    model.fit(task, **settings)
+    loaded = reload(model, tmp_path)
+    assert loaded.plan == plan
+    np.testing.assert_array_equal(loaded(task.images), model(task.images))
+    for name, layer in model.network.layers.items():
+        other = loaded.network.layers[name]
+        for mask in ("mask", "input_mask", "bias_mask"):
+            expected = getattr(layer, mask).tolist()
+            assert getattr(other, mask).tolist() == expected
+    assert [v.shape for v in loaded.trainable_variables] == [
+        v.shape for v in model.trainable_variables
+    ]
+    np.testing.assert_array_equal(
+        ktt.unwrap(loaded)(task.images), ktt.unwrap(model)(task.images)
+    )
+    loaded.fit(task, **settings)
+
+
 def test_weights_alone(net, task, make_plan, tmp_path):
     models = []
     for _ in range(2):

@@ -5,6 +5,13 @@ import pytest
 
 from keras_tinytrain.plan import PlanLayer, UpdatePlan
 
+# Inputs with all biases, channels with all biases, and biases alone.
+PARTS = (
+    PlanLayer("in", 6, 36, (), (0, 2, 3), 4, True),
+    PlanLayer("both", 6, 4, (5,), input_size=4, bias=True),
+    PlanLayer("bias", 6, 4, (), bias=True),
+)
+
 
 def make_plan(**changes):
     values = {
@@ -23,7 +30,13 @@ def make_plan(**changes):
 
 
 @pytest.mark.parametrize(
-    "plan", [make_plan(), make_plan(layers=(), score=0.0)], ids=["two", "none"]
+    "plan",
+    [
+        make_plan(),
+        make_plan(layers=PARTS),
+        make_plan(layers=(), score=0.0),
+    ],
+    ids=["two", "parts", "none"],
 )
 def test_json_round_trip(plan):
     text = plan.to_json()
@@ -37,11 +50,12 @@ def test_json_round_trip(plan):
 def test_json_text():
     plan = make_plan(layers=(PlanLayer("a", 2, 4, (1,)),), score=0.5)
     assert plan.to_json() == (
-        '{"format": "keras_tinytrain.plan", "version": 1, '
+        '{"format": "keras_tinytrain.plan", "version": 2, '
         '"fingerprint": "0123456789abcdef", "memory_bytes": 1572864, '
         '"macs": 6512345, "criterion": "tinytrain", "cost_model": "arena", '
         '"score": 0.5, "layers": [\n'
-        '  {"name": "a", "size": 2, "weights": 4, "channels": [1]}\n'
+        '  {"name": "a", "size": 2, "weights": 4, "channels": [1], '
+        '"inputs": [], "input_size": 0, "bias": false}\n'
         "]}\n"
     )
 
@@ -53,6 +67,10 @@ def test_numbers():
         "dw": tuple(range(16)),
     }
     assert plan.trained_weights == 3 * 4 + 16 * 9
+    # Three of four inputs of 6 channels with 36 weights each.
+    assert [c.trained_weights for c in PARTS] == [6 * 27, 4, 0]
+    assert make_plan(layers=PARTS).trained_weights == 166
+    assert list(make_plan(layers=PARTS).channels.values()) == [(), (5,), ()]
 
 
 def test_summary(capsys):
@@ -73,6 +91,16 @@ def test_summary(capsys):
     make_plan(layers=()).summary(print_fn=lines.append)
     assert len(lines) == 7
     assert capsys.readouterr().out == ""
+
+
+def test_summary_of_parts():
+    lines = []
+    make_plan(layers=PARTS).summary(lines.append)
+    assert lines[2:5] == [
+        "in                                3/4 in, bias         162",
+        "both                                 1/6, bias           4",
+        "bias                                      bias           0",
+    ]
 
 
 def test_long_names_keep_their_end():
@@ -111,7 +139,7 @@ def with_layer(**changes):
         make_plan().to_json()[:-20],
         make_plan().to_json() + "more",
         edited(format="other"),
-        edited(version=2),
+        edited(version=1),
         edited(version=...),
         edited(layers=...),
         edited(layers=None),
@@ -154,6 +182,16 @@ def with_layer(**changes):
         with_layer(channels=[[1]]),
         with_layer(channels={"1": 1}),
         with_layer(surplus=1),
+        with_layer(bias=1),
+        with_layer(bias=None),
+        with_layer(inputs=[0]),
+        with_layer(inputs=[0], input_size=3, channels=[1]),
+        with_layer(inputs=[3], input_size=3, channels=[]),
+        with_layer(inputs=[1, 0], input_size=3, channels=[]),
+        with_layer(inputs=None, channels=[]),
+        with_layer(input_size=-3),
+        with_layer(input_size=3.0),
+        with_layer(input_size=5),
     ],
     ids=lambda text: repr(text)[-40:],
 )
@@ -166,7 +204,16 @@ def test_messages_name_the_fault():
     for text, words in (
         (with_layer(channels=[7]), "layer 'a' to be integers from 0 to 3"),
         (with_layer(channels=[2, 1]), "sorted distinct channels of layer 'a'"),
-        (edited(version=2), "version=1.*Received: .*version=2"),
+        (edited(version=1), "version=2.*Received: .*version=1"),
+        (
+            with_layer(inputs=[0], channels=[]),
+            "inputs of layer 'a'.*no inputs of its own: train channels",
+        ),
+        (
+            with_layer(inputs=[0], input_size=3),
+            r"channels or inputs of layer 'a', not both.*channels=\(1, 2\)",
+        ),
+        (with_layer(input_size=5), "parted among its inputs.*input_size=5"),
         (edited(macs=1.5), "macs of a plan to be of type int.*1.5"),
         (edited(macs=...), "fields of `UpdatePlan`.*'macs'"),
     ):

@@ -38,6 +38,37 @@ def test_one_plan_shows_its_channels_and_weights():
     assert "110 weights, 1.00 MB (paper model), 3.00 M" in title
 
 
+def make_mixed(inputs):
+    """Inputs with biases, a channel, and biases alone."""
+    plan = make_plan(b=(2,))
+    first = PlanLayer("a", 8, 10, (), inputs, 4, True)
+    last = PlanLayer("c", 8, 10, (), bias=True)
+    layers = (first, *plan.layers, last)
+    return UpdatePlan(layers, "net", 2**20, 3_000_000, "test", "paper")
+
+
+def test_inputs_have_rows_of_their_own_size():
+    figure = plot_plan(make_mixed((0, 2)))
+    assert layers_of(figure) == ["a  (4 in)", "b  (8)", "c  (8)"]
+    assert trained_spans(figure, COLORS[0]) == {(0, 25), (50, 75), (25, 37.5)}
+    assert [bar.get_width() for bar in figure.axes[1].patches] == [40, 10, 0]
+    texts = [t.get_text() for t in figure.axes[1].texts]
+    assert texts == [" 2 of 4, biases", " 1 of 8", " biases"]
+    assert figure.axes[0].get_xlabel().startswith("Channels, first")
+    figure = plot_plan(make_plan(b=(2,)))
+    assert figure.axes[0].get_xlabel().startswith("Output channels, first")
+
+
+def test_inputs_of_many_plans_are_counted():
+    count = len(COLORS) + 1
+    plans = [make_mixed((1,))] * (count - 1) + [make_mixed((1, 3))]
+    figure = plot_plan(plans)
+    shares = figure.axes[0].collections[0].get_array().ravel().tolist()
+    assert shares == [0, count, 0, 1]
+    mean = figure.axes[1].patches[0].get_width()
+    assert mean == pytest.approx((20 * (count - 1) + 40) / count)
+
+
 def test_several_plans_share_the_rows_of_their_layers():
     plans = [make_plan(a=(0,), c=(1,)), make_plan(b=(2,), c=(3,))]
     figure = plot_plan(plans, labels=["x", "y"], title="Two")

@@ -175,13 +175,15 @@ def test_costs_are_the_published_ones(net):
     assert set(result) == {"net", "methods"}
     assert result["net"] == net
     methods = result["methods"]
-    assert set(methods) == {"full", "lastlayer"}
+    assert set(methods) == {"full", "lastlayer", "sparseupdate"}
     for cost in methods.values():
         assert set(cost) == {"memory_bytes", "macs"}
     memory, full_macs = PUBLISHED[net]
     assert f"{methods['lastlayer']['memory_bytes'] / 2**20:.2f}" == memory
     assert f"{methods['full']['macs'] / 1e6:.1f}" == full_macs
     assert any(x.split()[:2] == ["lastlayer", memory] for x in lines)
+    if net == "mcunet":
+        assert ["sparseupdate", "1.43", "11.88"] in [x.split() for x in lines]
 
 
 def test_examples_are_short():

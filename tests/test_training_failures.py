@@ -183,6 +183,23 @@ def test_a_failure_under_a_new_plan_restores_the_old(model, task):
     np.testing.assert_allclose(model.predict(task.images), expected, rtol=1e-5)
 
 
+def test_inputs_and_biases_are_restored(model, task, make_plan):
+    parts = {"inputs": {"last": [1, 3]}, "biases": ["dw", "last"]}
+    plan = make_plan(model, {"expand": [0]}, **parts)
+    ktt.apply_plan(model, plan)
+    model.fit(task, **QUICK)
+    before = state(model)
+    other = ktt.last_layer_plan(ktt.layer_costs(model))
+    callbacks = [ktt.StaticSparse(other), Interrupt("on_epoch_end")]
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(task, callbacks=callbacks, **QUICK)
+    assert_untouched(model, before, plan)
+    last = model.network.layers["last"]
+    assert last.input_mask.tolist() == [0, 1, 0, 1]
+    assert last.bias_mask.tolist() == [1] * 6
+    model.fit(task, **QUICK)
+
+
 def test_a_failure_before_any_plan_leaves_none(fresh, task):
     before = state(fresh)
     callbacks = [ktt.TaskAdaptiveSparse(ktt.Budget(macs=0.5))]

@@ -23,6 +23,25 @@ OPTIMIZERS = {
 }
 FIRST = {"expand": [0, 3, 7], "dw": [5], "last": [1, 2]}
 SECOND = {"project": [0, 2], "last": [2, 4]}
+# Plans of output channels, and plans of inputs and biases beside them.
+CHANNELS = (
+    {"channels": FIRST},
+    {"channels": SECOND},
+    {"channels": {"stem": [3], "expand": [1]}},
+)
+MIXED = (
+    {
+        "channels": {"dw": [5]},
+        "inputs": {"expand": [0, 3], "last": [1]},
+        "biases": ["dw", "last"],
+    },
+    {
+        "channels": {"project": [0, 2]},
+        "inputs": {"expand": [1, 2], "last": [0, 1, 2]},
+        "biases": ["expand", "project"],
+    },
+    {"channels": {}, "inputs": {}, "biases": ["stem", "project"]},
+)
 
 
 def fit(model, task, **settings):
@@ -30,35 +49,130 @@ def fit(model, task, **settings):
     return model.fit(task, **settings)
 
 
-def check_only_these_changed(before, after, channels):
-    for name, pair in before.items():
-        trained = list(channels.get(name, ()))
-        others = np.setdiff1d(np.arange(pair[0].shape[-1]), trained)
-        for old, new in zip(pair, after[name]):
-            np.testing.assert_array_equal(old[..., others], new[..., others])
-            moved = (old != new).reshape(-1, old.shape[-1]).any(axis=0)
-            assert moved[trained].all(), name
+def check_only_these_changed(before, after, channels, inputs=(), biases=()):
+    """Every channel that trains has moved, and no bit of anything else."""
+    inputs = dict(inputs)
+    for name, (kernel, bias) in before.items():
+        kernel_trains = np.zeros(kernel.shape, bool)
+        bias_trains = np.full(bias.shape, name in biases)
+        chosen = list(channels.get(name, ()))
+        kernel_trains[..., chosen] = bias_trains[chosen] = True
+        if name in inputs:
+            kernel_trains[..., inputs[name], :] = True
+        for old, new, trains in zip(
+            (kernel, bias), after[name], (kernel_trains, bias_trains)
+        ):
+            np.testing.assert_array_equal(old[~trains], new[~trains])
+            # Some entry of each: those behind a dead channel have no gradient.
+            for axis in (-1, -2)[: old.ndim]:
+                rows = np.moveaxis(trains, axis, 0).reshape(old.shape[axis], -1)
+                moved = np.moveaxis(old != new, axis, 0).reshape(rows.shape)
+                full = rows.all(axis=1)
+                assert moved[full].any(axis=1).all(), name
 
 
+@pytest.mark.parametrize("plans", [CHANNELS, MIXED], ids=["channels", "mixed"])
 @pytest.mark.parametrize(
     ("optimizer", "norm"),
     [*((name, False) for name in OPTIMIZERS), ("adamw", True)],
 )
-def test_untrained_channels_are_bit_equal(
-    optimizer, norm, make_net, make_plan, task, weights_of
+def test_what_does_not_train_is_bit_equal(
+    optimizer, norm, plans, make_net, make_plan, task, weights_of
 ):
     model = ktt.wrap(make_net(norm))
     model.compile(OPTIMIZERS[optimizer]())
     source = [w.numpy() for w in model.source.weights]
     before = weights_of(model)
-    for channels in (FIRST, SECOND, {"stem": [3], "expand": [1]}):
-        ktt.apply_plan(model, make_plan(model, channels))
+    for parts in plans:
+        ktt.apply_plan(model, make_plan(model, **parts))
         if not norm:  # One window for all plans, which is compiled once.
             model.first_candidate = "stem"
         fit(model, task, epochs=2)
-        check_only_these_changed(before, weights_of(model), channels)
+        check_only_these_changed(before, weights_of(model), **parts)
     for old, new in zip(source, model.source.weights):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_unwrapped_it_is_what_was_learned(
+    norm, make_net, make_plan, task, weights_of
+):
+    model = ktt.wrap(make_net(norm))
+    ktt.apply_plan(model, make_plan(model, **MIXED[0]))
+    fit(model, task)
+    plain = ktt.unwrap(model)
+    again = ktt.wrap(plain)
+    np.testing.assert_allclose(
+        again.embed(task.images), model.embed(task.images), atol=1e-5
+    )
+    for old, new in zip(make_net(norm).weights, plain.weights):
+        if old.path.startswith(("stem", "project")):
+            np.testing.assert_array_equal(old, new)
+    if not norm:  # There is nothing to fold, so nothing is rounded.
+        before = weights_of(ktt.wrap(make_net()))
+        check_only_these_changed(before, weights_of(again), **MIXED[0])
+
+
+@pytest.mark.parametrize("head", heads.HEADS)
+def test_a_plan_is_training_by_hand_with_masked_gradients(
+    head, net, make_plan, task, weights_of
+):
+    """Without momentum, a masked gradient of everything is as good."""
+    parts = MIXED[0]
+    model = ktt.wrap(net, head=head)
+    model.compile(keras.optimizers.SGD(0.05))
+    ktt.apply_plan(model, make_plan(model, **parts))
+    fit(model, task, steps_per_epoch=4, views=0)
+
+    labels, pool = tf.constant(task.labels), heads.HEADS[head]
+    vectors = heads.prototypes(pool(net(task.images)), labels, 3)
+    vectors = VECTOR_LENGTH * tf.math.l2_normalize(vectors, axis=-1)
+    vectors = tf.Variable(vectors)
+    masks = [(vectors, 1.0)]
+    for name in ("stem", "expand", "dw", "project", "last"):
+        layer = net.get_layer(name)
+        kernel, bias = (np.zeros(w.shape, "float32") for w in layer.weights)
+        if name in parts["inputs"]:
+            kernel[:, :, parts["inputs"][name]] = 1.0
+        if name == "dw":
+            kernel[:, :, parts["channels"][name]] = 1.0
+        bias[:] = name in parts["biases"]
+        masks += [(layer.kernel.value, kernel), (layer.bias.value, bias)]
+    variables = [variable for variable, _ in masks]
+    for _ in range(4):
+        with tf.GradientTape() as tape:
+            embeddings, classes = pool(net(task.images)), vectors
+            if head == "prototype":
+                classes = heads.prototypes(embeddings, labels, 3)
+            logits = heads.cosine_logits(embeddings, classes)
+            loss = tf.reduce_mean(heads.cross_entropy(labels, logits))
+        gradients = tape.gradient(loss, variables)
+        for (variable, mask), gradient in zip(masks, gradients):
+            if gradient is not None:
+                variable.assign_sub(0.05 * mask * gradient)
+
+    for name, (kernel, bias) in weights_of(model).items():
+        layer = net.get_layer(name)
+        expected = layer.kernel.numpy().reshape(kernel.shape)
+        np.testing.assert_allclose(kernel, expected, atol=2e-6)
+        np.testing.assert_allclose(bias, layer.bias, atol=2e-6)
+    if head == "linear":
+        np.testing.assert_allclose(model.class_vectors, vectors, atol=2e-6)
+
+
+def test_all_inputs_are_all_channels(net, make_plan, task, weights_of):
+    """Two routes to training a whole layer."""
+    results = []
+    for parts in (
+        {"channels": {"last": range(6)}},
+        {"channels": {}, "inputs": {"last": range(4)}, "biases": ["last"]},
+    ):
+        model = ktt.wrap(net)
+        ktt.apply_plan(model, make_plan(model, **parts))
+        fit(model, task)
+        results.append(weights_of(model)["last"])
+    for one, other in zip(*results):
+        np.testing.assert_allclose(one, other, atol=2e-5)
 
 
 def test_a_new_plan_starts_a_new_optimizer(net, make_plan, task, weights_of):
@@ -151,15 +265,26 @@ def test_an_empty_plan_changes_no_bit(head, net, make_plan, task, weights_of):
     np.testing.assert_array_equal(model.embed(task.images), embeddings)
 
 
-@pytest.mark.parametrize("channels", [{"project": [1, 2]}, {"last": [0, 5]}])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"channels": {"project": [1, 2]}},
+        {"channels": {"last": [0, 5]}},
+        {
+            "channels": {},
+            "inputs": {"last": [0, 3]},
+            "biases": ["dw", "last"],
+        },
+    ],
+)
 def test_cached_training_is_uncached_training(
-    channels, net, make_plan, task, weights_of
+    parts, net, make_plan, task, weights_of
 ):
     """The window begins at the first trained layer, or runs it all."""
     results = []
     for first in (None, "stem"):
         model = ktt.wrap(net)
-        ktt.apply_plan(model, make_plan(model, channels))
+        ktt.apply_plan(model, make_plan(model, **parts))
         model.first_candidate = first
         history = fit(model, task, steps_per_epoch=8, views=2, seed=3)
         results.append((weights_of(model), history.history["loss"]))

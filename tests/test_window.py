@@ -21,6 +21,22 @@ def planned(net, make_plan):
     return model
 
 
+@pytest.fixture
+def mixed(net, make_plan):
+    """The same of a model that trains inputs and biases as well."""
+    model = ktt.wrap(net)
+    plan = make_plan(
+        model,
+        {"dw": [1], "project": [0, 2]},
+        inputs={"expand": [1], "last": [0, 3]},
+        biases=["project", "last"],
+    )
+    ktt.apply_plan(model, plan)
+    for variable in model.trainable_variables:
+        variable.assign_add(tf.ones_like(variable) * 0.25)
+    return model
+
+
 @pytest.mark.parametrize("first", ["stem", "project", "last"])
 def test_prefix_and_tail_make_the_network(net, first, make_task):
     images = make_task(count=CHUNK + 7).images
@@ -38,8 +54,11 @@ def test_the_boundary_inside_a_residual_has_two_tensors(net, task):
     assert list(window.layers) == ["project", "last"]
 
 
-def test_slices_are_used(planned, task):
-    window = planned.window("expand")
+@pytest.mark.parametrize("name", ["planned", "mixed"])
+def test_slices_are_used(name, task, request):
+    planned = request.getfixturevalue(name)
+    window = planned.training_window()
+    assert window.first == "expand"
     features = window.prefix(task.images)
     embeddings = window.embed(features, window.pack(), window.channels())
     expected = heads.pyramid(planned(task.images))
@@ -60,6 +79,27 @@ def test_pack_and_unpack(planned):
         expected = planned.network.layers[name].slices()
         for part, value in zip(parts, expected):
             np.testing.assert_array_equal(part, value)
+
+
+def test_pack_and_unpack_inputs_and_biases(mixed):
+    window = mixed.training_window()
+    packed = window.pack()
+    # An input of 8 channels; a channel of 9 weights; two of 8 and all four
+    # biases; two inputs of 9 * 6 weights and all six biases.
+    assert packed.shape == (8 + 9 + 1 + 16 + 4 + 108 + 6,)
+    slices = window.unpack(packed, window.channels())
+    for name, parts in slices.items():
+        expected = mixed.network.layers[name].slices()
+        assert parts.by_input == expected.by_input == (name in window.by_input)
+        for part, value in zip(parts[:-1], expected[:-1]):
+            np.testing.assert_array_equal(part, value)
+    window.assign(-packed)
+    np.testing.assert_array_equal(window.pack(), -packed)
+
+
+def test_another_window_does_not_take_the_inputs(mixed):
+    with pytest.raises(ValueError, match=r"\['expand', 'last'\].*by_input=\[]"):
+        mixed.window("expand").channels()
 
 
 def test_assign_writes_what_pack_reads(planned):
@@ -110,6 +150,9 @@ def test_windows_are_kept(net):
     model = ktt.wrap(net)
     assert model.window("dw") is model.window("dw")
     assert model.window() is model.window("stem")
+    inputs = model.window("dw", ["last"])
+    assert inputs is not model.window("dw")
+    assert inputs is model.window("dw", {"last"})
 
 
 def count_traces(model):
@@ -118,13 +161,14 @@ def count_traces(model):
     for holder in (*model._windows.values(), *model._trainers.values()):
         for name, value in vars(holder).items():
             if hasattr(value, "experimental_get_tracing_count"):
-                key = f"{type(holder).__name__}.{holder_name(holder)}.{name}"
+                key = type(holder).__name__, *holder_key(holder), name
                 found[key] = value.experimental_get_tracing_count()
     return found
 
 
-def holder_name(holder):
-    return getattr(holder, "first", None) or holder.window.first
+def holder_key(holder):
+    window = getattr(holder, "window", holder)
+    return window.first, window.by_input
 
 
 @pytest.mark.parametrize("head", heads.HEADS)
@@ -143,3 +187,39 @@ def test_a_second_task_traces_nothing_anew(net, make_task, head):
         model.evaluate(make_task(10, way), verbose=0)
         assert model.plan.channels != plan.channels
         assert count_traces(model) == traces
+
+
+@pytest.mark.parametrize("head", heads.HEADS)
+def test_a_plan_of_the_same_kind_traces_nothing_anew(
+    net, make_task, make_plan, head
+):
+    """Other inputs and biases, more or fewer, beside other channels."""
+    model = ktt.wrap(net, head=head)
+    settings = {"steps_per_epoch": 2, "views": 1, "verbose": 0}
+    traces = None
+    for count, way, inputs, channels, biases in (
+        (12, 3, [0, 1, 2], {"dw": [0, 1]}, ["project"]),
+        (20, 5, [2], {}, ["dw", "project", "last"]),
+        (9, 3, [1, 3], {"project": [1]}, []),
+    ):
+        plan = make_plan(
+            model,
+            channels,
+            inputs={"expand": inputs, "last": inputs},
+            biases=biases,
+        )
+        ktt.apply_plan(model, plan)
+        task = make_task(count, way, seed=count)
+        model.fit(task, **settings)
+        model.evaluate(make_task(10, way), verbose=0)
+        traces = traces or count_traces(model)
+        assert count_traces(model) == traces
+    assert {key[2] for key in traces} == {frozenset({"expand", "last"})}
+    # Another kind of plan is compiled once, and the first one is kept.
+    ktt.apply_plan(model, make_plan(model, {"expand": [1]}))
+    model.fit(task, **settings)
+    ktt.apply_plan(model, plan)
+    model.fit(task, **settings)
+    again = count_traces(model)
+    assert {key: again[key] for key in traces} == traces
+    assert len(again) == 2 * len(traces)

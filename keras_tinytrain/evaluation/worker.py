@@ -17,7 +17,7 @@ from keras_tinytrain.episodes import Dataset, Episode, sample_episode
 from keras_tinytrain.evaluation.channels import to_text
 from keras_tinytrain.evaluation.protocol import Data, Job, Net, Protocol
 from keras_tinytrain.methods import Learner
-from keras_tinytrain.plan import UpdatePlan
+from keras_tinytrain.plan import PlanLayer, UpdatePlan
 from keras_tinytrain.version import __version__
 
 # What differs from run to run: the rest of a record does not.
@@ -155,4 +155,12 @@ class Worker:
 def _channels(plan: UpdatePlan | None) -> dict[str, str] | None:
     if plan is None:
         return None
-    return {c.name: to_text(c.size, c.channels) for c in plan.layers}
+    return {c.name: _layer_text(c) for c in plan.layers}
+
+
+def _layer_text(layer: PlanLayer) -> str:
+    if layer.inputs:
+        return to_text(
+            layer.input_size, layer.inputs, by_input=True, bias=layer.bias
+        )
+    return to_text(layer.size, layer.channels, bias=layer.bias)

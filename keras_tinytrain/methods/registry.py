@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
+import os
 from collections.abc import Callable
 
 import keras
@@ -23,12 +24,15 @@ class Settings:
         cost_model: What costs are counted in, `"paper"` or `"arena"`.
         head: `"linear"` or `"prototype"`; None is the method's own.
         steps: Training steps.
+        scheme: What SparseUpdate trains: name of a published scheme, or the
+            path of a scheme file; None is the net's default one.
     """
 
     budget: Budget | None = None
     cost_model: str = "paper"
     head: str | None = None
     steps: int = STEPS
+    scheme: str | os.PathLike | None = None
 
 
 Make = Callable[[keras.Model, Settings], Learner]
@@ -126,6 +130,7 @@ def build(
     cost_model: str = "paper",
     head: str | None = None,
     steps: int = STEPS,
+    scheme: str | os.PathLike | None = None,
 ) -> Learner:
     """Builds a learner, which learns any number of tasks, one by one.
 
@@ -140,13 +145,15 @@ def build(
             in, see `keras_tinytrain.layer_costs`.
         head: `"linear"` or `"prototype"` in place of the method's own.
         steps: Training steps.
+        scheme: What SparseUpdate trains: name of a published scheme, or the
+            path of a scheme file. None is the net's default one.
 
     Returns:
         The `Learner`.
 
     Raises:
-        ValueError: If there is no such method, if it needs a budget and has
-            none, or if nothing fits the budget.
+        ValueError: If there is no such method, if it needs a budget or a
+            scheme and has none, or if nothing fits the budget.
 
     Example:
 
@@ -156,5 +163,5 @@ def build(
     >>> learner.evaluate(task.query)
     0.86
     """
-    settings = Settings(budget, cost_model, head, steps)
+    settings = Settings(budget, cost_model, head, steps, scheme)
     return get(name).make(net, settings)

@@ -10,6 +10,7 @@ from keras_tinytrain.methods.learner import PlanLearner
 from keras_tinytrain.methods.registry import Settings, register
 from keras_tinytrain.model import wrap
 from keras_tinytrain.selection import full_plan, last_layer_plan, make_plan
+from keras_tinytrain.sparse_update import find_scheme, sparse_update_plan
 
 
 @register("none", title="None")
@@ -70,3 +71,20 @@ def lastlayer(net: keras.Model, settings: Settings) -> PlanLearner:
     costs = layer_costs(model, cost_model=settings.cost_model)
     planner = StaticSparse(last_layer_plan(costs))
     return PlanLearner(model, planner, steps=settings.steps)
+
+
+@register("sparseupdate", title="SparseUpdate")
+def sparseupdate(net: keras.Model, settings: Settings) -> PlanLearner:
+    """Trains what a scheme says that was searched offline, once for a net.
+
+    The biases of the last layers, and of some of these the weights of the
+    input channels with the largest norm (Lin et al., "On-Device Training
+    Under 256KB Memory"). The nets of the zoo have published schemes, of which
+    that of about 100 KB is taken; for another net `settings.scheme` names the
+    file of one. Head and training are those of the other methods.
+    """
+    model = wrap(net, head=settings.head or "linear")
+    costs = layer_costs(model, cost_model=settings.cost_model)
+    scheme = find_scheme(costs, settings.scheme)
+    plan = sparse_update_plan(model, scheme, cost_model=settings.cost_model)
+    return PlanLearner(model, StaticSparse(plan), steps=settings.steps)
