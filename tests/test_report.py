@@ -5,6 +5,7 @@ import re
 import statistics
 
 import pytest
+from report_records import NET, PROTOCOL, record, row
 
 from keras_tinytrain import methods, published
 from keras_tinytrain.datasets import TARGETS
@@ -16,15 +17,6 @@ from keras_tinytrain.report.style import DARK, LIGHT, looks
 from keras_tinytrain.report.summary import sort_methods, title
 from keras_tinytrain.report.tables import accuracy_table, cost_table, time_table
 
-NET = ("mcunet", "imagenet")
-PROTOCOL = {
-    "way": None,
-    "shot": None,
-    "max_way": 20,
-    "max_support": 150,
-    "image_size": 128,
-    "steps": 40,
-}
 VALUES = {
     ("none", "cub"): (0.5, 0.7),
     ("none", "omniglot"): (0.4, 0.4),
@@ -32,27 +24,6 @@ VALUES = {
     ("tinytrain", "omniglot"): (0.5, 0.7),
     ("full", "cub"): (0.7, 0.9, 0.8),
 }
-SECONDS = {"none": 0.5, "tinytrain": 2.0, "full": 20.0}
-
-
-def record(method, dataset, episode, accuracy, net=NET):
-    ours = method == "tinytrain"
-    return {
-        "net": net[0],
-        "weights": net[1],
-        "dataset": dataset,
-        "method": method,
-        "seed": 0,
-        "episode": episode,
-        "accuracy": accuracy,
-        "memory_bytes": 2**20 * (900 if method == "full" else 1),
-        "macs": 6_500_000 + episode if ours else 44_900_000,
-        "trained_weights": 17_000,
-        "channels": {"low": f"4:{episode}", "high": "8:2-3"} if ours else {},
-        "seconds": SECONDS[method] * (10 if episode == 0 else 1),
-        "selection_seconds": 0.1 if ours else None,
-        "cold": episode == 0,
-    }
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +40,6 @@ def records():
 @pytest.fixture(scope="module")
 def summary(records):
     return Summary(records)
-
-
-def row(table, heading):
-    (cells,) = [cells for name, cells in table.rows if name == heading]
-    return dict(zip(table.columns[1:], cells))
 
 
 def test_the_published_numbers_are_those_of_the_paper():
@@ -116,7 +82,7 @@ def test_a_single_episode_has_no_interval():
 
 def test_the_accuracy_table_lacks_no_cell(summary):
     table = accuracy_table(summary, NET)
-    assert table.columns == ("Method", "Mean", *TARGETS)
+    assert table.columns == ("Method", "Episodes", "Mean", *TARGETS)
     assert [name for name, _ in table.rows] == list(published.titles().values())
     ours = row(table, "TinyTrain")
     assert (ours["cub"].ours, ours["cub"].paper) == ("85.0 ± 9.8", "69.9")
@@ -129,10 +95,12 @@ def test_the_accuracy_table_lacks_no_cell(summary):
     assert full["Mean"].ours == "in part"
     assert not full["cub"].best
     assert {c.ours for c in row(table, "TinyTL").values()} == {
+        "",
         "not run",
         "not available",
     }
-    assert "over 2 to 3 episodes" in table.note
+    episodes = [cells[0].ours for _, cells in table.rows]
+    assert episodes == ["2", "3", *[""] * 7, "2"]
     assert "Mean: over omniglot, cub" in table.note
 
 
@@ -143,7 +111,7 @@ def test_own_datasets_come_without_the_papers_columns():
     )
     summary = Summary(own)
     table = accuracy_table(summary, summary.nets[0])
-    assert table.columns == ("Method", "Mean", "photos")
+    assert table.columns == ("Method", "Episodes", "Mean", "photos")
     assert [name for name, _ in table.rows] == ["None"]
     assert table.heading == "Accuracy of tiny, sha256:12"
     draw_tradeoff(summary, DARK)
@@ -265,7 +233,7 @@ def test_the_report_is_whole_and_needs_no_network(records, tmp_path):
     assert "prefers-color-scheme: dark" in text
     assert "not available" in text
     markdown = (folder / "report.md").read_text()
-    assert "| TinyTrain | **72.5 ± 11.0** (71.8) |" in markdown
+    assert "| TinyTrain | 2 | **72.5 ± 11.0** (71.8) |" in markdown
     assert "not available: fungi" in markdown
     assert "![" in markdown
     before = (folder / "report.html").read_bytes()
@@ -277,15 +245,24 @@ def test_the_csv_has_every_cell(records, tmp_path):
     write_report(records, tmp_path)
     text = (tmp_path / "report.csv").read_text()
     rows = list(csv.DictReader(io.StringIO(text)))
-    assert len(rows) == 9 * 10
-    (cell,) = [
-        r for r in rows if (r["method"], r["dataset"]) == ("tinytrain", "cub")
-    ]
+    assert len(rows) == (9 + 1) * 10
+    cells = {(r["method"], r["dataset"]): r for r in rows}
+    cell = cells["tinytrain", "cub"]
     assert float(cell["accuracy"]) == pytest.approx(85)
     assert float(cell["published_accuracy"]) == 69.9
     assert cell["status"] == "run"
+    assert cell["difference"] == ""
     statuses = {r["status"] for r in rows if r["dataset"] == "fungi"}
     assert statuses == {"not available"}
+    mean = cells["none", "(mean)"]
+    assert float(mean["accuracy"]) == pytest.approx(50)
+    assert float(mean["difference"]) == pytest.approx(22.5)
+    assert mean["difference_episodes"] == "4"
+    cell = cells["full", "cub"]
+    assert (cell["episodes"], cell["difference_episodes"]) == ("3", "2")
+    assert float(cell["difference"]) == pytest.approx(5)
+    assert cells["full", "(mean)"]["status"] == "in part"
+    assert cells["tinytl", "(mean)"]["status"] == "not run"
 
 
 def test_a_report_of_nothing_is_refused(tmp_path):

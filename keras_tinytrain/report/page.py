@@ -6,8 +6,8 @@ import base64
 import html
 from collections.abc import Sequence
 
+from keras_tinytrain.report.cells import Cell, Table
 from keras_tinytrain.report.style import DARK, LIGHT
-from keras_tinytrain.report.tables import Cell, Table
 
 _STYLE = f"""
 :root {{ color-scheme: light dark; --back: {LIGHT.background};

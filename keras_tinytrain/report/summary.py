@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import math
 import statistics
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from keras_tinytrain import methods as known_methods
 from keras_tinytrain import published
 from keras_tinytrain.datasets import TARGETS
 from keras_tinytrain.evaluation.records import Records
+from keras_tinytrain.report.means import Mean, mean_of, mean_over
 
 NOT_RUN = "not run"
 NOT_AVAILABLE = "not available"
-
-
-@dataclasses.dataclass(frozen=True)
-class Mean:
-    """A mean over episodes, in %.
-
-    Attributes:
-        value: The mean.
-        interval: Half of its 95 % interval, 1.96 standard errors; None of a
-            single episode.
-        count: Number of episodes.
-    """
-
-    value: float
-    interval: float | None
-    count: int
+IN_PART = "in part"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +129,7 @@ class Summary:
     ) -> Mean | None:
         """Returns the mean accuracy, None where nothing was run."""
         found = self.records(net, method, dataset)
-        return _mean([100 * r["accuracy"] for r in found]) if found else None
+        return mean_of([100 * r["accuracy"] for r in found]) if found else None
 
     def complete(self, net: tuple[str, str]) -> list[str]:
         """Lists the datasets over which the mean of a net is taken."""
@@ -153,15 +138,8 @@ class Summary:
 
     def average(self, net: tuple[str, str], method: str) -> Mean | None:
         """Returns the mean over datasets, None if any of them is lacking."""
-        cells = [self.accuracy(net, method, d) for d in self.complete(net)]
-        if None in cells:
-            return None
-        known = all(cell.interval is not None for cell in cells)
-        squares = sum(cell.interval**2 for cell in cells) if known else 0
-        return Mean(
-            statistics.fmean(cell.value for cell in cells),
-            math.sqrt(squares) / len(cells) if known else None,
-            sum(cell.count for cell in cells),
+        return mean_over(
+            [self.accuracy(net, method, d) for d in self.complete(net)]
         )
 
     def published_average(
@@ -220,11 +198,3 @@ def sort_methods(names: Collection[str]) -> list[str]:
     """Sorts methods as the paper does; those that it lacks follow."""
     order = [*published.titles(), *known_methods.names(), *sorted(names)]
     return sorted(names, key=order.index)
-
-
-def _mean(values: Sequence[float]) -> Mean:
-    count = len(values)
-    interval = None
-    if count > 1:
-        interval = 1.96 * statistics.stdev(values) / math.sqrt(count)
-    return Mean(statistics.fmean(values), interval, count)

@@ -11,9 +11,12 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from keras_tinytrain.evaluation.records import Records
+from keras_tinytrain.report.cells import Table
 from keras_tinytrain.report.channels import chosen_methods, draw_channels
+from keras_tinytrain.report.comparison import claim_table, difference_table
 from keras_tinytrain.report.figures import draw_times, draw_tradeoff
 from keras_tinytrain.report.page import write_page
+from keras_tinytrain.report.pairs import compared
 from keras_tinytrain.report.spreadsheet import to_csv
 from keras_tinytrain.report.style import DARK, LIGHT, Theme
 from keras_tinytrain.report.summary import Summary, title
@@ -50,6 +53,7 @@ def write_report(records: Records, folder: str | os.PathLike) -> list[str]:
     summary = Summary(records)
     tables = [
         *(accuracy_table(summary, net) for net in summary.nets),
+        *_comparisons(summary),
         cost_table(summary),
         time_table(summary),
     ]
@@ -84,6 +88,13 @@ def write_report(records: Records, folder: str | os.PathLike) -> list[str]:
     for name, _, _, draw in figures:
         draw(LIGHT).savefig(folder / f"{name}.png")
     return [*texts, *(f"{name}.png" for name, *_ in figures)]
+
+
+def _comparisons(summary: Summary) -> list[Table]:
+    """Lists what TinyTrain is compared in; nothing where it was not run."""
+    nets = [net for net in summary.nets if compared(summary, net)]
+    tables = [difference_table(summary, net) for net in nets]
+    return [claim_table(summary), *tables] if nets else []
 
 
 Drawn = tuple[str, str, str, Callable[[Theme], Figure]]
