@@ -56,6 +56,7 @@ def difference_table(summary: Summary, net: tuple[str, str]) -> Table:
 def claim_table(summary: Summary) -> Table:
     """Returns for each net whether TinyTrain is better at less cost."""
     rows, verdicts = [], []
+    *names, last = map(title, RIVALS)
     for net in summary.nets:
         parts = [
             *(_more_accurate(summary, net, method) for method in RIVALS),
@@ -68,7 +69,7 @@ def claim_table(summary: Summary) -> Table:
             else Cell(f"{_WORDS[holds]}, {text}")
             for holds, text in parts
         ]
-        whole = Cell(_WORDS[verdicts[-1]], best=True)
+        whole = Cell(_WORDS[verdicts[-1]], best=verdicts[-1] is True)
         rows.append((describe(net), (whole, *cells)))
     return Table(
         f"Is {title(OURS)} better at less cost?",
@@ -81,7 +82,7 @@ def claim_table(summary: Summary) -> Table:
         ),
         tuple(rows),
         f"The claim: {title(OURS)}'s mean over the datasets is above those of "
-        f"{', '.join(map(title, RIVALS))} for every net, at less memory and "
+        f"{', '.join(names)} and {last} for every net, at less memory and "
         f"MACs than {title(CHEAPER_THAN)}. Accuracy in points, over the "
         "episodes that both methods have; where 0 is inside of the interval, "
         "more episodes may turn the answer. For all nets here together: "
@@ -115,8 +116,8 @@ def _cheaper(
     return [
         (
             mine < other,
-            f"{write_number(mine / unit)} to {write_number(other / unit)} "
-            f"{name}",
+            f"{write_number(mine / unit)} against "
+            f"{write_number(other / unit)} {name}",
         )
         for mine, other, unit, name in (
             (ours.memory_bytes, theirs.memory_bytes, 2**20, "MiB"),

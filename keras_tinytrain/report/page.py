@@ -27,7 +27,7 @@ p {{ margin: .25rem 0 .75rem; max-width: 46rem; color: var(--soft); }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: separate; border-spacing: 0; font-size: .875rem;
   font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .3rem .6rem; text-align: right; white-space: nowrap;
+th, td {{ padding: .3rem .45rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); vertical-align: top; }}
 thead th {{ vertical-align: bottom; font-weight: 600; white-space: normal;
   min-width: 5rem; }}
