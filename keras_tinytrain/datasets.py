@@ -1,81 +1,35 @@
 """Datasets by name: the nine targets, the source, and arrays in memory."""
 
-import dataclasses
 import difflib
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import numpy as np
-
+from keras_tinytrain.array_dataset import ArrayDataset
 from keras_tinytrain.class_splits import choose_classes
-from keras_tinytrain.episodes import Examples, Item, check_examples
 from keras_tinytrain.folders import ImageFolder
-from keras_tinytrain.tfds_datasets import (
+from keras_tinytrain.known_datasets import ALIASES, KNOWN, TARGETS, Known
+from keras_tinytrain.tfds_datasets import TfdsDataset
+from keras_tinytrain.tfds_sources import (
     INSTALL,
     SOURCES,
-    TfdsDataset,
     data_dir,
     find_prepared,
     is_installed,
     prepare,
 )
 
+__all__ = [
+    "DATA_VARIABLE",
+    "TARGETS",
+    "ArrayDataset",
+    "ImageFolder",
+    "TfdsDataset",
+    "load",
+    "missing",
+]
+
 DATA_VARIABLE = "KERAS_TINYTRAIN_DATA"
-
-# The target datasets, in the order of the tables of the paper.
-TARGETS = (
-    "traffic_sign",
-    "omniglot",
-    "aircraft",
-    "flower",
-    "cub",
-    "dtd",
-    "quickdraw",
-    "fungi",
-    "mscoco",
-)
-
-
-def _track(class_name, file):
-    """TRACK_FRAME: frames of one sign. Tracks are numbered per class."""
-    return f"{class_name}/{file.split('_')[0]}"
-
-
-def _photograph(class_name, file):
-    """IMAGEID_BOX: boxes of one photograph, which has objects of any class."""
-    return file.split("_")[0]
-
-
-def _alphabet(class_name):
-    """ALPHABET-characterNN."""
-    return class_name.rpartition("-")[0]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Known:
-    folder: str
-    group: Callable | None = None
-    superclass: Callable | None = None
-
-
-_KNOWN = {
-    "traffic_sign": _Known("gtsrb", group=_track),
-    "omniglot": _Known("omniglot", superclass=_alphabet),
-    "aircraft": _Known("aircraft"),
-    "flower": _Known("flowers"),
-    "cub": _Known("cub"),
-    "dtd": _Known("dtd"),
-    "quickdraw": _Known("quickdraw"),
-    "fungi": _Known("fungi"),
-    "mscoco": _Known("mscoco_crops", group=_photograph),
-    "mini_imagenet_train": _Known("miniimagenet_train"),
-    "mini_imagenet_val": _Known("miniimagenet_val"),
-    "mini_imagenet_test": _Known("miniimagenet_test"),
-    "vww": _Known("vww"),
-}
-_ALIASES = {known.folder: name for name, known in _KNOWN.items()}
-_ALIASES["mini_imagenet"] = "mini_imagenet_train"
 
 
 def load(
@@ -123,16 +77,16 @@ def load(
     >>> episode = ktt.sample_episode(load("traffic_sign"), seed=0)
     """
     text = os.fspath(name_or_path)
-    name = _ALIASES.get(text, text)
+    name = ALIASES.get(text, text)
     path = pathlib.Path(text).absolute()
     may_be_name = isinstance(name_or_path, str) and path.name == text
-    if may_be_name and name in _KNOWN:
+    if may_be_name and name in KNOWN:
         path = _folder(name)
     elif may_be_name and not path.exists():
         raise _unknown(text)
     else:
-        name = _ALIASES.get(path.name, path.name)
-    known = _KNOWN.get(name, _Known(name))
+        name = ALIASES.get(path.name, path.name)
+    known = KNOWN.get(name, Known(name))
     if path is None:
         return TfdsDataset(
             name,
@@ -172,8 +126,8 @@ def missing(names: Sequence[str] = TARGETS) -> dict[str, str]:
     """
     reasons = {}
     for given in names:
-        name = _ALIASES.get(given, given)
-        if name not in _KNOWN:
+        name = ALIASES.get(given, given)
+        if name not in KNOWN:
             raise _unknown(given)
         try:
             if _folder(name) is None:
@@ -186,13 +140,13 @@ def missing(names: Sequence[str] = TARGETS) -> dict[str, str]:
 def _folder(name):
     """The folder of a known dataset, None when it has none."""
     root = os.environ.get(DATA_VARIABLE)
-    path = pathlib.Path(root or "", _KNOWN[name].folder).absolute()
+    path = pathlib.Path(root or "", KNOWN[name].folder).absolute()
     return path if root and path.is_dir() else None
 
 
 def _prepared(name, download=False):
     """Where tensorflow-datasets has a known dataset that has no folder."""
-    root, folder = os.environ.get(DATA_VARIABLE), _KNOWN[name].folder
+    root, folder = os.environ.get(DATA_VARIABLE), KNOWN[name].folder
     tried = f"{DATA_VARIABLE}={root!r}, with no folder {folder!r} in it"
     remedy = (
         f"Set the environment variable {DATA_VARIABLE} to the folder that "
@@ -217,75 +171,10 @@ def _prepared(name, download=False):
 
 
 def _unknown(text):
-    names = [*_KNOWN, "mini_imagenet"]
+    names = [*KNOWN, "mini_imagenet"]
     nearest = difflib.get_close_matches(text, names, n=len(names), cutoff=0)
     return ValueError(
         "Expected the name of a dataset, or a path. Received: "
         f"{text!r}, which is no folder; the names, nearest first: "
         f"{', '.join(nearest)}"
     )
-
-
-class ArrayDataset:
-    """A dataset of images in memory.
-
-    Args:
-        images: `(n, height, width, channels)` array.
-        labels: `(n,)` array of integers from 0, each at least once.
-        name: Name of the dataset.
-        classes: The class names. `"0"`, `"1"`, ... when None.
-        groups: The group of each image (see `Item`). Each image is on its
-            own when None.
-
-    Raises:
-        ValueError: If the arguments do not fit together.
-
-    Example:
-
-    >>> digits = sklearn.datasets.load_digits()
-    >>> dataset = ArrayDataset(
-    ...     digits.images[..., np.newaxis], digits.target, name="digits"
-    ... )
-    """
-
-    def __init__(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        *,
-        name: str = "arrays",
-        classes: Sequence[str] | None = None,
-        groups: Sequence | None = None,
-    ):
-        examples = check_examples(
-            Examples(np.asarray(images), np.asarray(labels))
-        )
-        way = examples.way
-        self.classes = tuple(classes or (str(i) for i in range(way)))
-        if len(set(self.classes)) != way or len(self.classes) != way:
-            raise ValueError(
-                f"Expected {way} different class names, one per label. "
-                f"Received: classes={classes!r}"
-            )
-        if groups is not None and len(groups) != len(examples):
-            raise ValueError(
-                "Expected one group per image. Received: "
-                f"{len(groups)} groups for {len(examples)} images"
-            )
-        self.name = name
-        self._images = examples.images
-        self._items = {class_name: [] for class_name in self.classes}
-        for i, label in enumerate(examples.labels):
-            group = i if groups is None else groups[i]
-            self._items[self.classes[label]].append(Item(i, group))
-
-    def items(self, class_name: str) -> Sequence[Item]:
-        """Returns the images of a class; their keys are positions."""
-        return self._items[class_name]
-
-    def superclass(self, class_name: str) -> None:
-        """Returns None: all classes are one set."""
-
-    def load(self, items: Sequence[Item]) -> np.ndarray:
-        """Returns a copy of the images of `items`."""
-        return self._images[[item.key for item in items]]

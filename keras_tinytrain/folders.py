@@ -3,20 +3,21 @@
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 
 import numpy as np
-import tensorflow as tf
 
 from keras_tinytrain.episodes import Item
+from keras_tinytrain.image_files import (
+    CACHED_IMAGES,
+    ImageDataset,
+    decode_image,
+)
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
-# Decoded images kept, the last used: 200 MB at 128 x 128.
-CACHED_IMAGES = 4096
 
-
-class ImageFolder:
+class ImageFolder(ImageDataset):
     """Reads `path/<class>/<image>`; classes and images in order of name.
 
     Images are png, jpg, jpeg, bmp or gif (its first frame). Other files, and
@@ -54,9 +55,7 @@ class ImageFolder:
         superclass: Callable[[str], str] | None = None,
     ):
         self.path = pathlib.Path(path).absolute()
-        self.image_size = check_image_size(image_size)
-        self.name = name or self.path.name
-        self._superclass = superclass
+        super().__init__(name or self.path.name, image_size, superclass)
         if not self.path.is_dir():
             raise FileNotFoundError(
                 "Expected a folder with one folder of images per class. "
@@ -74,32 +73,11 @@ class ImageFolder:
             )
         self.classes = tuple(self._items)
 
-    def items(self, class_name: str) -> tuple[Item, ...]:
-        """Returns the images of a class; their keys are `class/file`."""
-        return self._items[class_name]
-
-    def superclass(self, class_name: str) -> str | None:
-        """Returns the set of classes that an episode stays inside."""
-        return self._superclass(class_name) if self._superclass else None
-
-    def load(self, items: Sequence[Item]) -> np.ndarray:
-        """Decodes images.
-
-        Args:
-            items: Some of the `items` of any classes.
-
-        Returns:
-            RGB images `(n, height, width, 3)`, uint8.
-
-        Raises:
-            ValueError: If a file is not an image that can be decoded.
-        """
-        images = np.empty((len(items), *self.image_size, 3), np.uint8)
-        for image, item in zip(images, items, strict=True):
-            path = str(self.path / item.key)
-            # The time of the file is there to see that it was replaced.
-            image[:] = _read(path, os.stat(path).st_mtime_ns, self.image_size)
-        return images
+    def decode(self, item: Item) -> np.ndarray:
+        """Returns the image of an item, whose key is `class/file`."""
+        path = str(self.path / item.key)
+        # The time of the file is there to see that it was replaced.
+        return _read(path, os.stat(path).st_mtime_ns, self.image_size)
 
 
 def _visible(path):
@@ -123,84 +101,9 @@ def _class_items(path, group):
     )
 
 
-def check_image_size(image_size: tuple[int, int]) -> tuple[int, int]:
-    """Returns `(height, width)`.
-
-    Args:
-        image_size: What a caller gave for it.
-
-    Raises:
-        ValueError: If it is not two positive integers.
-    """
-    size = tuple(image_size) if np.iterable(image_size) else ()
-    if len(size) != 2 or not all(
-        isinstance(x, (int, np.integer)) and x > 0 for x in size
-    ):
-        raise ValueError(
-            "Expected `image_size` to be two positive integers (height, "
-            f"width). Received: image_size={image_size!r}"
-        )
-    return tuple(int(x) for x in size)
-
-
 @functools.lru_cache(maxsize=CACHED_IMAGES)
 def _read(path, modified, image_size):
     """Reads one image as uint8 RGB `(height, width, 3)`."""
     del modified  # Only a key of the cache.
     with open(path, "rb") as file:
         return decode_image(file.read(), image_size, origin=path)
-
-
-def decode_image(
-    data: bytes,
-    image_size: tuple[int, int],
-    *,
-    origin: str,
-    box: tuple[float, float, float, float] | None = None,
-) -> np.ndarray:
-    """Decodes an image file, cuts out a box, and stretches it to a size.
-
-    Args:
-        data: The content of a png, jpg, bmp or gif file.
-        image_size: `(height, width)` of the result, made with antialiasing
-            and without regard to proportions.
-        origin: Where the data comes from, for messages.
-        box: `(top, left, bottom, right)` of the part to use, as fractions of
-            height and width. What lies outside of the image is left away.
-
-    Returns:
-        The RGB image `(height, width, 3)`, uint8.
-
-    Raises:
-        ValueError: If the data is not an image that can be decoded.
-    """
-    # A small op is faster here than on an accelerator, and gives the same
-    # bytes on every machine.
-    with tf.device("CPU:0"):
-        try:
-            # TensorFlow turns any image but a bitmap into RGB by itself.
-            image = tf.io.decode_image(
-                data,
-                channels=0 if data[:2] == b"BM" else 3,
-                expand_animations=False,
-            )
-        except tf.errors.InvalidArgumentError as error:
-            raise ValueError(
-                "Expected an image that can be decoded. Received: "
-                f"{origin!r}; {error.message}"
-            ) from error
-        if image.shape[-1] == 1:
-            image = tf.repeat(image, 3, axis=-1)
-        if box is not None:
-            top, bottom = _pixels(box[0], box[2], image.shape[0])
-            left, right = _pixels(box[1], box[3], image.shape[1])
-            image = image[top:bottom, left:right]
-        image = tf.image.resize(image[..., :3], image_size, antialias=True)
-        image = tf.round(tf.cast(image, tf.float32))
-        return tf.cast(image, tf.uint8).numpy()
-
-
-def _pixels(start, end, size):
-    """The pixels between two fractions of a side, rounded as Meta-Dataset."""
-    first = min(max(round(start * size - 0.5), 0), size - 1)
-    return first, max(min(round(end * size - 0.5) + 1, size), first + 1)

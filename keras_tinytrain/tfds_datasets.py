@@ -1,121 +1,28 @@
 """Datasets that tensorflow-datasets has prepared, read where they lie."""
 
-import dataclasses
 import functools
-import importlib.util
 import os
 import pathlib
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from keras_tinytrain.class_splits import choose_classes, official
 from keras_tinytrain.episodes import Item
-from keras_tinytrain.folders import (
+from keras_tinytrain.image_files import (
     CACHED_IMAGES,
-    check_image_size,
+    ImageDataset,
     decode_image,
 )
 from keras_tinytrain.record_files import iterate_records, read_record
-
-DIR_VARIABLE = "TFDS_DATA_DIR"
-DEFAULT_DIR = "~/tensorflow_datasets"
-INSTALL = "pip install 'keras_tinytrain[datasets]'"
+from keras_tinytrain.tfds_sources import SOURCES, import_tfds
 
 # Meta-Dataset takes 20 % more of a photograph than the box of an object.
 BOX_SCALE = 1.2
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A dataset of tensorflow-datasets.
-
-    Args:
-        builder: Its name there.
-        parts: Its splits to read, all that have labels. The classes are
-            split anew, so an image may come from any of them.
-        numbered: Whether label i is class i of the official list.
-        objects: Whether the images are photographs with boxes of objects,
-            which are cut out.
-        split: The classes to offer when none are asked for.
-        most: Images of a class that are enough. All when None.
-    """
-
-    builder: str
-    parts: tuple[str, ...]
-    numbered: bool = False
-    objects: bool = False
-    split: str | None = "test"
-    most: int | None = None
-
-
-SOURCES = {
-    "traffic_sign": Source(
-        "visual_domain_decathlon/gtsrb", ("train", "validation")
-    ),
-    "omniglot": Source("omniglot", ("train", "test")),
-    "aircraft": Source(
-        "visual_domain_decathlon/aircraft", ("train", "validation"), split=None
-    ),
-    "flower": Source(
-        "oxford_flowers102", ("train", "validation", "test"), numbered=True
-    ),
-    "cub": Source("caltech_birds2011", ("train", "test"), numbered=True),
-    "dtd": Source("dtd", ("train", "validation", "test")),
-    "quickdraw": Source("quickdraw_bitmap", ("train",), most=1000),
-    "mscoco": Source("coco/2017", ("train",), objects=True, most=1000),
-}
-
-
-def data_dir() -> pathlib.Path:
-    """Returns the folder where tensorflow-datasets prepares datasets."""
-    return pathlib.Path(
-        os.environ.get(DIR_VARIABLE) or DEFAULT_DIR
-    ).expanduser()
-
-
-def is_installed() -> bool:
-    """Whether tensorflow-datasets is installed, found without importing it."""
-    return importlib.util.find_spec("tensorflow_datasets") is not None
-
-
-def find_prepared(name: str) -> pathlib.Path | None:
-    """Returns the folder of the newest prepared version, None without one.
-
-    Args:
-        name: One of `SOURCES`.
-    """
-    found = {}
-    for file in (data_dir() / SOURCES[name].builder).glob("*/features.json"):
-        version = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", file.parent.name)
-        if version:
-            found[tuple(map(int, version.groups()))] = file.parent
-    return found[max(found)] if found else None
-
-
-def prepare(name: str) -> pathlib.Path:
-    """Downloads a dataset and prepares it.
-
-    This can be much: 37 GB to download for quickdraw, 25 GB for mscoco. Some
-    datasets need more packages, which tensorflow-datasets then names.
-
-    Args:
-        name: One of `SOURCES`.
-
-    Returns:
-        The folder of the prepared version.
-
-    Raises:
-        ImportError: If tensorflow-datasets is not installed.
-    """
-    builder = _tfds().builder(SOURCES[name].builder, data_dir=data_dir())
-    builder.download_and_prepare()
-    return pathlib.Path(builder.data_dir)
-
-
-class TfdsDataset:
+class TfdsDataset(ImageDataset):
     """Reads a dataset that tensorflow-datasets has prepared.
 
     All records are read once, to find the images of each class (20 GB for
@@ -169,12 +76,10 @@ class TfdsDataset:
         split: str | None = "auto",
         superclass: Callable[[str], str] | None = None,
     ):
-        self.name = name
+        super().__init__(name, image_size, superclass)
         self.path = pathlib.Path(path).absolute()
-        self.image_size = check_image_size(image_size)
-        self._superclass = superclass
         source = SOURCES[name]
-        info = _tfds().builder_from_directory(self.path).info
+        info = import_tfds().builder_from_directory(self.path).info
         features = info.features["objects"] if source.objects else info.features
         names = _class_names(name, features["label"].names)
         split = source.split if split == "auto" else split
@@ -186,42 +91,10 @@ class TfdsDataset:
         ]
         self._items = _read_items(files, names, self.classes, source)
 
-    def items(self, class_name: str) -> tuple[Item, ...]:
-        """Returns the images of a class; their keys are file, place, box."""
-        return self._items[class_name]
-
-    def superclass(self, class_name: str) -> str | None:
-        """Returns the set of classes that an episode stays inside."""
-        return self._superclass(class_name) if self._superclass else None
-
-    def load(self, items: Sequence[Item]) -> np.ndarray:
-        """Decodes images.
-
-        Args:
-            items: Some of the `items` of any classes.
-
-        Returns:
-            RGB images `(n, height, width, 3)`, uint8.
-
-        Raises:
-            ValueError: If an image cannot be read.
-        """
-        images = np.empty((len(items), *self.image_size, 3), np.uint8)
-        for image, item in zip(images, items, strict=True):
-            file, place, box = item.key
-            image[:] = _read(str(self.path / file), place, box, self.image_size)
-        return images
-
-
-def _tfds():
-    try:
-        import tensorflow_datasets
-    except ImportError as error:
-        raise ImportError(
-            "Expected tensorflow-datasets, to read or prepare a dataset. "
-            f"Received: {error}. Run `{INSTALL}`"
-        ) from error
-    return tensorflow_datasets
+    def decode(self, item: Item) -> np.ndarray:
+        """Returns the image of an item, whose key is file, place, box."""
+        file, place, box = item.key
+        return _read(str(self.path / file), place, box, self.image_size)
 
 
 def _class_names(name, labels):

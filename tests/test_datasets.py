@@ -17,7 +17,7 @@ from keras_tinytrain.episodes import (
     sample_episode,
 )
 from keras_tinytrain.folders import ImageFolder
-from keras_tinytrain.tfds_datasets import DIR_VARIABLE
+from keras_tinytrain.tfds_sources import DIR_VARIABLE
 
 AVAILABLE = (
     "traffic_sign",

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_tinytrain import folders
 from keras_tinytrain.folders import ImageFolder
+from keras_tinytrain.image_files import decode_image
 
 
 def write_png(path, image):
@@ -101,7 +101,7 @@ def test_images_are_decoded_once_unless_replaced(root, monkeypatch):
         calls.append(1)
         return decode(*args, **kwargs)
 
-    monkeypatch.setattr(folders.tf.io, "decode_image", counted)
+    monkeypatch.setattr(tf.io, "decode_image", counted)
     dataset = ImageFolder(root, image_size=(4, 4))
     items = dataset.items("a")
     first = dataset.load(items)
@@ -152,7 +152,7 @@ def test_a_box_is_cut_out(box, rows, columns):
     image = np.random.default_rng(0).integers(256, size=(10, 20, 3))
     data = tf.io.encode_png(image.astype(np.uint8)).numpy()
     expected = image[slice(*rows), slice(*columns)]
-    cut = folders.decode_image(data, expected.shape[:2], origin="x", box=box)
+    cut = decode_image(data, expected.shape[:2], origin="x", box=box)
     np.testing.assert_array_equal(cut, expected)
 
 

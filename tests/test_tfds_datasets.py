@@ -24,11 +24,17 @@ from tfds_downloads import (
     write,
 )
 
-from keras_tinytrain import datasets, tfds_datasets
+from keras_tinytrain import (
+    datasets,
+    image_files,
+    tfds_datasets,
+    tfds_sources,
+)
 from keras_tinytrain.class_splits import official
 from keras_tinytrain.episodes import draw_episode, sample_episode
 from keras_tinytrain.folders import ImageFolder
-from keras_tinytrain.tfds_datasets import SOURCES, TfdsDataset, find_prepared
+from keras_tinytrain.tfds_datasets import TfdsDataset
+from keras_tinytrain.tfds_sources import SOURCES, find_prepared
 
 REASON = "tensorflow-datasets is not installed"
 tfds = pytest.importorskip("tensorflow_datasets", reason=REASON)
@@ -57,17 +63,17 @@ def folder(tmp_path_factory, download):
     """A folder in which every dataset is prepared."""
     folder = tmp_path_factory.mktemp("prepared")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(tfds_datasets.DIR_VARIABLE, str(folder))
+        patch.setenv(tfds_sources.DIR_VARIABLE, str(folder))
         for name in DOWNLOADS:
             download(name)
-            tfds_datasets.prepare(name)
+            tfds_sources.prepare(name)
         birds_builder(folder).download_and_prepare()
     return folder
 
 
 @pytest.fixture
 def prepared(folder, monkeypatch):
-    monkeypatch.setenv(tfds_datasets.DIR_VARIABLE, str(folder))
+    monkeypatch.setenv(tfds_sources.DIR_VARIABLE, str(folder))
     monkeypatch.delenv(datasets.DATA_VARIABLE, raising=False)
     return folder
 
@@ -75,7 +81,7 @@ def prepared(folder, monkeypatch):
 @pytest.fixture
 def nothing(tmp_path, monkeypatch):
     """Neither a folder nor anything prepared."""
-    monkeypatch.setenv(tfds_datasets.DIR_VARIABLE, str(tmp_path / "tfds"))
+    monkeypatch.setenv(tfds_sources.DIR_VARIABLE, str(tmp_path / "tfds"))
     monkeypatch.setenv(datasets.DATA_VARIABLE, str(tmp_path / "folders"))
     return tmp_path
 
@@ -253,7 +259,7 @@ def test_images_are_resized_as_in_folders(prepared, tmp_path):
     write(tmp_path / "a" / "0.png", data)
     folder = ImageFolder(tmp_path, image_size=(16, 40))
     expected = folder.load(folder.items("a"))[0]
-    given = tfds_datasets.decode_image(data, (16, 40), origin="here")
+    given = image_files.decode_image(data, (16, 40), origin="here")
     np.testing.assert_array_equal(given, expected)
 
 
@@ -321,7 +327,7 @@ def test_what_tfds_lacks_can_only_be_a_folder(nothing, name, download):
 
 def test_missing_datasets_are_reported(nothing, prepared, monkeypatch):
     assert list(datasets.missing()) == ["fungi"]
-    monkeypatch.setenv(tfds_datasets.DIR_VARIABLE, str(nothing))
+    monkeypatch.setenv(tfds_sources.DIR_VARIABLE, str(nothing))
     absent = datasets.missing()
     assert tuple(absent) == datasets.TARGETS
     for name, reason in absent.items():
@@ -336,7 +342,7 @@ def test_download_prepares_once(nothing, download, monkeypatch):
     download("dtd")
     dataset = datasets.load("dtd", download=True)
     assert nothing / "tfds" in dataset.path.parents
-    monkeypatch.setattr(tfds_datasets, "prepare", None)
+    monkeypatch.setattr(tfds_sources, "prepare", None)
     monkeypatch.setattr(datasets, "prepare", None)
     assert datasets.load("dtd").classes == dataset.classes
     again = datasets.load("dtd", download=True)
@@ -345,7 +351,7 @@ def test_download_prepares_once(nothing, download, monkeypatch):
 
 def test_without_tensorflow_datasets(prepared, nothing, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    install = re.escape(tfds_datasets.INSTALL)
+    install = re.escape(tfds_sources.INSTALL)
     with pytest.raises(FileNotFoundError, match=f"not installed .{install}"):
         datasets.load("dtd")
     for error, arguments in (
