@@ -64,15 +64,13 @@ def wrap(model: keras.Model, *, head: str = "linear") -> AdaptiveModel:
 def unwrap(model: AdaptiveModel) -> keras.Model:
     """Returns a plain Keras model with what has been learned.
 
-    Layers, names and weights are those of the model that was wrapped, except
-    for the trained channels. The head is left out.
+    Layers, names, `trainable` flags and weights are those of the model that
+    was wrapped, except for the trained channels. The head is left out.
 
     Args:
         model: A wrapped model, which stays as it is.
     """
     plain = _copy(model.source)
-    plain.trainable = False  # Else Keras sees no change to hand down.
-    plain.trainable = True
     layers = Network(plain).layers
     for name, masked in model.network.layers.items():
         if masked.is_trained:
@@ -126,7 +124,9 @@ class AdaptiveModel(keras.Model):
                 f"head={head!r}"
             )
         super().__init__(name=name or source.name)
-        source.trainable = False
+        # The variables alone: layers keep the user's `trainable` flags.
+        for variable in source.trainable_variables:
+            variable.trainable = False
         self.source = source
         self.network = Network(source)
         self.masked_layers = list(self.network.layers.values())

@@ -100,6 +100,40 @@ def test_unwrap_undoes_wrap(any_net, task):
     np.testing.assert_array_equal(plain(task.images), any_net(task.images))
 
 
+def flags(net):
+    """`trainable` of all layers, those inside of others in their place."""
+    return {
+        la.name: flags(la) if hasattr(la, "layers") else la.trainable
+        for la in net.layers
+        if la.weights
+    }
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+def test_unwrap_keeps_which_layers_are_trainable(
+    any_net, whole, saved, tmp_path
+):
+    """Whatever a wrapped model trains, saved and loaded or not."""
+    first, second, *_ = (la for la in any_net.layers if la.weights)
+    # A layer and one inside of another, or all of the net.
+    second = getattr(second, "layers", [None, second])[1]
+    for layer in [any_net] if whole else [first, second]:
+        layer.trainable = False
+    before = flags(any_net)
+    model = ktt.wrap(any_net)
+    assert model.trainable_variables == []
+    ktt.apply_plan(model, ktt.full_plan(ktt.layer_costs(model)))
+    if saved:
+        model.save(tmp_path / "model.keras")
+        model = keras.models.load_model(tmp_path / "model.keras")
+    plain = ktt.unwrap(model)
+    assert flags(plain) == flags(any_net) == before
+    frozen = [w.name for w in any_net.non_trainable_weights]
+    assert [w.name for w in plain.non_trainable_weights] == frozen
+    assert len(frozen) > 2
+
+
 def test_wrapped_computes_what_the_model_does(any_net, task):
     model = ktt.wrap(any_net)
     expected = any_net(task.images)
