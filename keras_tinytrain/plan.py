@@ -7,7 +7,7 @@ import json
 import math
 from typing import Any
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,8 @@ class PlanLayer:
         input_size: Number of its input channels; 0 where each is read by
             channels of its own, so that none can train for all.
         bias: Whether all biases train.
+        index: Place of the layer in the network, counted over those that
+            can train. Plans together have the order of it by this.
     """
 
     name: str
@@ -35,9 +37,10 @@ class PlanLayer:
     inputs: tuple[int, ...] = ()
     input_size: int = 0
     bias: bool = False
+    index: int = 0
 
     def __post_init__(self) -> None:
-        sizes = self.size, self.weights, self.input_size
+        sizes = self.size, self.weights, self.input_size, self.index
         if (
             not isinstance(self.name, str)
             or type(self.bias) is not bool
@@ -47,7 +50,7 @@ class PlanLayer:
                 "Expected a layer name, sizes from 0 and a truth value. "
                 f"Received: name={self.name!r}, size={self.size!r}, "
                 f"weights={self.weights!r}, input_size={self.input_size!r}, "
-                f"bias={self.bias!r}"
+                f"bias={self.bias!r}, index={self.index!r}"
             )
         self._check_indices("channels", self.size)
         self._check_indices("inputs", self.input_size)

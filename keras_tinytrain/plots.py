@@ -137,27 +137,9 @@ def _strip(layer: PlanLayer) -> tuple[tuple[int, ...], int]:
 
 
 def _rows(plans: Sequence[UpdatePlan]) -> list[str]:
-    """Lists the rows of all layers in any plan, in network order.
-
-    A plan knows the order of its own layers only. Of several, each layer
-    goes behind those that come before it in some plan.
-    """
-    before: dict[str, set[str]] = {}
-    for plan in plans:
-        names = [_row(layer) for layer in plan.layers]
-        for i, name in enumerate(names):
-            before.setdefault(name, set()).update(names[:i])
-    ordered: list[str] = []
-    while len(ordered) < len(before):
-        # By name among those that no plan puts in order.
-        ordered.append(
-            min(
-                name
-                for name in before
-                if name not in ordered and before[name] <= set(ordered)
-            )
-        )
-    return ordered
+    """Lists the rows of all layers in any plan, in network order."""
+    places = {_row(c): c.index for plan in plans for c in plan.layers}
+    return sorted(places, key=places.get)
 
 
 def _draw(

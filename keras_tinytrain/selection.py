@@ -143,8 +143,9 @@ def make_plan(
             inputs=tuple(int(c) for c in inputs.get(cost.name, ())),
             input_size=cost.inputs,
             bias=cost.name in biases,
+            index=index,
         )
-        for cost in costs
+        for index, cost in enumerate(costs)
     )
     counts = {name: len(c) for name, c in channels.items()}
     parts = {

@@ -9,7 +9,7 @@ from keras_tinytrain.plan import PlanLayer, UpdatePlan
 PARTS = (
     PlanLayer("in", 6, 36, (), (0, 2, 3), 4, True),
     PlanLayer("both", 6, 4, (5,), input_size=4, bias=True),
-    PlanLayer("bias", 6, 4, (), bias=True),
+    PlanLayer("bias", 6, 4, (), bias=True, index=7),
 )
 
 
@@ -50,12 +50,12 @@ def test_json_round_trip(plan):
 def test_json_text():
     plan = make_plan(layers=(PlanLayer("a", 2, 4, (1,)),), score=0.5)
     assert plan.to_json() == (
-        '{"format": "keras_tinytrain.plan", "version": 2, '
+        '{"format": "keras_tinytrain.plan", "version": 3, '
         '"fingerprint": "0123456789abcdef", "memory_bytes": 1572864, '
         '"macs": 6512345, "criterion": "tinytrain", "cost_model": "arena", '
         '"score": 0.5, "layers": [\n'
         '  {"name": "a", "size": 2, "weights": 4, "channels": [1], '
-        '"inputs": [], "input_size": 0, "bias": false}\n'
+        '"inputs": [], "input_size": 0, "bias": false, "index": 0}\n'
         "]}\n"
     )
 
@@ -189,6 +189,8 @@ def with_layer(**changes):
         with_layer(inputs=[3], input_size=3, channels=[]),
         with_layer(inputs=[1, 0], input_size=3, channels=[]),
         with_layer(inputs=None, channels=[]),
+        with_layer(index=-1),
+        with_layer(index=1.0),
         with_layer(input_size=-3),
         with_layer(input_size=3.0),
         with_layer(input_size=5),
@@ -204,7 +206,7 @@ def test_messages_name_the_fault():
     for text, words in (
         (with_layer(channels=[7]), "layer 'a' to be integers from 0 to 3"),
         (with_layer(channels=[2, 1]), "sorted distinct channels of layer 'a'"),
-        (edited(version=1), "version=2.*Received: .*version=1"),
+        (edited(version=1), "version=3.*Received: .*version=1"),
         (
             with_layer(inputs=[0], channels=[]),
             "inputs of layer 'a'.*no inputs of its own: train channels",

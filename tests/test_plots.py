@@ -1,12 +1,19 @@
+import numpy as np
 import pytest
 
+import keras_tinytrain as ktt
 from keras_tinytrain.plan import PlanLayer, UpdatePlan
 from keras_tinytrain.plots import COLORS, plot_plan
+
+NETWORK = ("a", "b", "c", "low", "high")
 
 
 def make_plan(**channels):
     """A plan of layers of 8 channels with 10 weights each."""
-    layers = [PlanLayer(n, 8, 10, tuple(c)) for n, c in channels.items()]
+    layers = [
+        PlanLayer(name, 8, 10, tuple(chosen), index=NETWORK.index(name))
+        for name, chosen in channels.items()
+    ]
     return UpdatePlan(tuple(layers), "net", 2**20, 3_000_000, "test", "paper")
 
 
@@ -42,7 +49,7 @@ def make_mixed(inputs):
     """Inputs with biases, a channel, and biases alone."""
     plan = make_plan(b=(2,))
     first = PlanLayer("a", 8, 10, (), inputs, 4, True)
-    last = PlanLayer("c", 8, 10, (), bias=True)
+    last = PlanLayer("c", 8, 10, (), bias=True, index=2)
     layers = (first, *plan.layers, last)
     return UpdatePlan(layers, "net", 2**20, 3_000_000, "test", "paper")
 
@@ -80,10 +87,18 @@ def test_several_plans_share_the_rows_of_their_layers():
     assert figure.get_suptitle() == "Two"
 
 
-def test_layers_are_in_network_order():
-    plans = [make_plan(z=(0,), y=(0,)), make_plan(y=(0,), a=(0,))]
-    figure = plot_plan(plans)
-    assert layers_of(figure) == ["z  (8)", "y  (8)", "a  (8)"]
+@pytest.mark.parametrize("times", [1, 2])
+def test_layers_are_in_network_order(net, times):
+    """Also those that are in no plan together, whatever their names."""
+    costs = ktt.layer_costs(ktt.wrap(net))
+    names = [cost.name for cost in costs]
+    assert names == ["stem", "expand", "dw", "project", "last"]
+    plans = [
+        ktt.selection.make_plan({name: np.arange(2)}, costs, "test")
+        for name in sorted(names)
+    ]
+    rows = layers_of(plot_plan(plans * times))  # Strips, then shares.
+    assert [row.split()[0] for row in rows] == names
 
 
 def test_many_plans_are_counted():
