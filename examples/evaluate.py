@@ -68,6 +68,7 @@ def main(argv: list[str]) -> None:
     """Runs what the file lacks."""
     if argv[1:]:
         raise ValueError(f"Expected flags only. Received: {argv[1:]}")
+    use = evaluation.CoreUse()
     try:
         records = evaluation.evaluate(
             FLAGS.records,
@@ -85,7 +86,10 @@ def main(argv: list[str]) -> None:
     except KeyboardInterrupt:
         print(f"Stopped. The same command goes on: {FLAGS.records}")
         sys.exit(128 + signal.SIGINT)
-    print(f"{len(records.episodes)} records: {FLAGS.records}")
+    percent = round(100 * use.share())
+    # None of it where nothing was left to do, or others did it.
+    cores = f"; cores {percent} % busy" if percent else ""
+    print(f"{len(records.episodes)} records: {FLAGS.records}{cores}")
     if records.missing:
         print(f"Not available: {', '.join(records.missing)}")
 
