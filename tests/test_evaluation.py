@@ -212,6 +212,35 @@ def refuse(sources, tmp_path):
     return ask
 
 
+def test_what_is_recorded_outlives_every_refusal(refuse, records, tmp_path):
+    path = tmp_path / "records.jsonl"
+    with RecordsFile(path, PROTOCOL.to_json()) as file:
+        for record in records:
+            file.add(record)
+    data = path.read_bytes()
+    for error, options in (
+        (ValueError, {"methods": ["none", "tinytrian"]}),
+        (ValueError, {"datasets": ["omniglott"]}),
+        (ValueError, {"nets": ["mcunett"]}),
+        (ValueError, {"protocol": Protocol(image_size=16, way=5, shot=5)}),
+        (ValueError, {"protocol": dataclasses.replace(PROTOCOL, steps=3)}),
+        (OSError, {"nets": ["gone.keras"]}),
+        (ValueError, {"runner": "Flink"}),
+    ):
+        assert "Expected" in refuse(error, **options)
+        assert path.read_bytes() == data
+        assert read_records(path).episodes == records
+
+
+def test_records_of_another_version_are_left_alone(refuse, tmp_path):
+    path = tmp_path / "records.jsonl"
+    text = '{"format": "keras_tinytrain.records", "version": 2}\n{"new": 1}\n'
+    path.write_text(text)
+    message = refuse()
+    assert "version=2. Give another file, or use the version of" in message
+    assert path.read_text() == text
+
+
 def test_unknown_names_are_told_the_nearest_first(refuse):
     assert "one of: tinytrain, " in refuse(methods=["tinytrian"])
     assert "nearest first: omniglot, " in refuse(datasets=["omniglott"])

@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -93,7 +95,10 @@ def is_running(pid):
 
 
 def test_a_run_that_is_stopped_goes_on(flags, tmp_path):
-    """A kill reaches one process, and Ctrl-C all those of a terminal."""
+    """A kill reaches one process, and Ctrl-C all those of a terminal.
+
+    Another run on the same file, meanwhile, is refused and disturbs nothing.
+    """
     path = tmp_path / "records.jsonl"
     flags = [*flags[:-1], f"--records={path}", "--episodes=5000"]
     killed = start("evaluate.py", *flags)
@@ -108,6 +113,11 @@ def test_a_run_that_is_stopped_goes_on(flags, tmp_path):
     assert len(before) >= 4
 
     stopped = start("evaluate.py", *flags, start_new_session=True)
+    wait_for(path, len(before) + 3, stopped)
+    code, _, error = finish(start("evaluate.py", *flags))
+    assert code == 1
+    assert "no other run writes" in error
+    assert "Traceback" not in error
     wait_for(path, len(before) + 6, stopped)
     workers = children(stopped.pid)
     os.killpg(stopped.pid, signal.SIGINT)
@@ -126,6 +136,28 @@ def test_a_run_that_is_stopped_goes_on(flags, tmp_path):
     with RecordsFile(path, after.protocol) as file:  # The lock is gone.
         assert file.records == after
     check_report(path, tmp_path / "report")
+
+
+def test_a_disk_that_fills_up_loses_nothing(flags, tmp_path):
+    """Room for a few records; with more of it the same command goes on."""
+    path = tmp_path / "records.jsonl"
+    flags = [*flags[:-1], f"--records={path}", "--episodes=3"]
+    process = start("evaluate.py", *flags)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2000, 2000))
+    code, _, error = finish(process)
+    assert code == 1
+    assert f"Expected to add a line to '{path}'" in error
+    assert "are safe; make room and run the same again" in error
+    assert "Traceback" not in error
+    data = path.read_bytes()
+    before = read_records(path).episodes
+    assert data.endswith(b"}\n")
+    assert 0 < len(before) < 6
+
+    code, output, error = finish(start("evaluate.py", *flags))
+    assert code == 0, error
+    assert re.search(r"^6 records: .*; cores \d+ % busy$", output, re.M)
+    assert path.read_bytes().startswith(data)
 
 
 def check_report(path, folder):
