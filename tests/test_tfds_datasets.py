@@ -379,8 +379,11 @@ assert keras.__version__.startswith("3.")
 assert tensorflow.keras.__version__.startswith("3.")
 """
     here = str(pathlib.Path(datasets.__file__).parents[1])
+    # From protobuf 6, which Apache Beam needs, of what tensorflow-datasets
+    # calls.
+    known = "ignore:label() is deprecated:DeprecationWarning"
     process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
+        [sys.executable, "-W", "error", "-W", known, "-c", program],
         env={**os.environ, "PYTHONPATH": here},
         capture_output=True,
         text=True,
