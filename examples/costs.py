@@ -10,6 +10,7 @@ noise. The others cost the same whatever the task.
 """
 
 import json
+import logging
 
 import keras
 import numpy as np
@@ -59,6 +60,8 @@ def main(argv: list[str]) -> None:
     """Prints the table."""
     if len(argv) > 1:
         raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+    # One network after another is what TensorFlow warns of as retracing.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     methods = measured_costs(FLAGS.net)
     print(f"{FLAGS.net}, cost model of the paper, published in brackets")
     row = "{:<14}{:>12} {:>9}{:>20} {:>8}".format
