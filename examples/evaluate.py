@@ -18,6 +18,7 @@ import sys
 from absl import app, flags
 
 from keras_tinytrain import datasets, evaluation, methods
+from keras_tinytrain.evaluation.core_use import CoreUse
 
 DEFAULT = evaluation.Protocol()
 NETS = "mcunet,mobilenet_v2,proxyless_nas"
@@ -68,7 +69,7 @@ def main(argv: list[str]) -> None:
     """Runs what the file lacks."""
     if argv[1:]:
         raise ValueError(f"Expected flags only. Received: {argv[1:]}")
-    use = evaluation.CoreUse()
+    use = CoreUse()
     try:
         records = evaluation.evaluate(
             FLAGS.records,

@@ -5,7 +5,8 @@ import types
 
 import pytest
 
-from keras_tinytrain.evaluation import CoreUse, core_use
+from keras_tinytrain.evaluation import core_use
+from keras_tinytrain.evaluation.core_use import CoreUse
 
 
 def test_the_share_by_hand(monkeypatch):

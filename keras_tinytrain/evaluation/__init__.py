@@ -1,8 +1,7 @@
 """Judges methods on many episodes: one JSON line each, resumable."""
 
-from keras_tinytrain.evaluation.core_use import CoreUse
 from keras_tinytrain.evaluation.protocol import Protocol
 from keras_tinytrain.evaluation.records import Records, read_records
 from keras_tinytrain.evaluation.run import evaluate
 
-__all__ = ["CoreUse", "Protocol", "Records", "evaluate", "read_records"]
+__all__ = ["Protocol", "Records", "evaluate", "read_records"]
