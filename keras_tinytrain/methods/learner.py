@@ -82,7 +82,7 @@ class PlanLearner:
         self.steps = steps
         self.selection_seconds = None
         self._adaptive = adaptive
-        self._transductive = transductive
+        self.transductive = transductive
 
     def learn(
         self,
@@ -92,7 +92,7 @@ class PlanLearner:
         seed: int = 0,
     ) -> None:
         """Fits the model to the support set; see `Learner`."""
-        if self._transductive and query_images is None:
+        if self.transductive and query_images is None:
             raise ValueError(
                 "Expected query images: this method learns from them, without "
                 "their labels. Received: query_images=None"
@@ -106,7 +106,7 @@ class PlanLearner:
             steps_per_epoch=self.steps,
             views=VIEWS if self.steps else 0,
             seed=seed,
-            query_images=query_images if self._transductive else None,
+            query_images=query_images if self.transductive else None,
             callbacks=[self.planner, planned],
             verbose=0,
         )
