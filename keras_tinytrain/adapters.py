@@ -62,7 +62,7 @@ def add_lite_residuals(
     >>> model = wrap(add_lite_residuals(keras_tinytrain.zoo.MCUNet()))
 
     Reference:
-        - [TinyTL](https://arxiv.org/abs/2007.11622), section 3.2
+        - [TinyTL](https://arxiv.org/abs/2007.11622)
         - [AdapterDrop](https://arxiv.org/abs/2010.11918)
     """
     if not 0.0 <= drop < 1.0:

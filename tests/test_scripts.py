@@ -103,6 +103,27 @@ def test_demo_adapts_to_new_digits(digits, tmp_path):
     assert len({len(x) for x in table[:5]}) == 1
 
 
+def test_adapt_knows_adapters_and_transductive_learning(digits, tmp_path):
+    names = ["none", "transductive", "adapterdrop50", "tinytl"]
+    result, _ = run_json(
+        "adapt.py",
+        *digits,
+        "--way=5",
+        "--shot=5",
+        "--tasks=2",
+        "--seed=7",
+        f"--methods={','.join(names)}",
+        f"--figure={tmp_path / 'plan.png'}",
+    )
+    methods = result["methods"]
+    assert list(methods) == names
+    for name in names[1:]:
+        assert methods[name]["accuracy"] > methods["none"]["accuracy"]
+        assert methods[name]["selection_seconds"] == 0
+    macs = [methods[name]["macs"] for name in names]
+    assert macs[0] < macs[2] < macs[3]
+
+
 def test_adapt_draws_tasks_as_meta_dataset_does(digits, tmp_path):
     result, lines = run_json(
         "adapt.py",
