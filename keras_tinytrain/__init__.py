@@ -1,6 +1,7 @@
 """On-device few-shot training of small Keras CNNs inside a budget."""
 
 from keras_tinytrain import datasets, methods, zoo
+from keras_tinytrain.adapters import add_lite_residuals
 from keras_tinytrain.budget import Budget, LayerCost, LayerCosts
 from keras_tinytrain.callbacks import StaticSparse, TaskAdaptiveSparse
 from keras_tinytrain.costs import layer_costs
@@ -27,6 +28,7 @@ __all__ = [
     "TaskAdaptiveSparse",
     "UpdatePlan",
     "__version__",
+    "add_lite_residuals",
     "apply_plan",
     "channel_fisher",
     "datasets",

@@ -63,40 +63,28 @@ def as_examples(x, y=None) -> Examples:
     return Examples(np.asarray(x), np.asarray(y))
 
 
-def check_examples(
-    examples: Examples, *, way: int | None = None, channels: int | None = None
-) -> Examples:
-    """Refuses examples that cannot be learned from, or tested on.
+def check_images(images, *, channels: int | None = None) -> np.ndarray:
+    """Refuses images that nothing can be learned from.
 
     Args:
-        examples: The `Examples` to check.
-        way: None for a support set, in which each of at least two classes
-            0, 1, ... must have an image. For a query set the number of
-            classes of its support set; some may then have no image.
+        images: The images to check.
         channels: Number of image channels to insist on. Any when None.
 
     Returns:
-        `examples`, unchanged.
+        The images as an array.
 
     Raises:
-        ValueError: If the images or the labels are not as stated.
+        ValueError: If they are not finite numbers of shape
+            `(n, height, width, channels)`.
     """
-    images, labels = np.asarray(examples.images), np.asarray(examples.labels)
+    images = np.asarray(images)
     if images.ndim != 4:
         raise ValueError(
             "Expected `images` of shape (n, height, width, channels). "
             f"Received: images.shape={images.shape}"
         )
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            "Expected `labels` to be integers of shape (n,). Received: "
-            f"labels.shape={labels.shape}, labels.dtype={labels.dtype}"
-        )
-    if len(images) != len(labels) or len(images) == 0:
-        raise ValueError(
-            "Expected as many images as labels, and at least one. Received: "
-            f"{len(images)} images and {len(labels)} labels"
-        )
+    if len(images) == 0:
+        raise ValueError("Expected images, at least one. Received: 0 images")
     if images.dtype.kind not in "uif" or 0 in images.shape:
         raise ValueError(
             "Expected images of real numbers with at least one pixel. "
@@ -116,6 +104,39 @@ def check_examples(
                 f"infinity in {bad.sum()} of {len(images)} images, the "
                 f"first at index {bad.argmax()}"
             )
+    return images
+
+
+def check_examples(
+    examples: Examples, *, way: int | None = None, channels: int | None = None
+) -> Examples:
+    """Refuses examples that cannot be learned from, or tested on.
+
+    Args:
+        examples: The `Examples` to check.
+        way: None for a support set, in which each of at least two classes
+            0, 1, ... must have an image. For a query set the number of
+            classes of its support set; some may then have no image.
+        channels: Number of image channels to insist on. Any when None.
+
+    Returns:
+        `examples`, unchanged.
+
+    Raises:
+        ValueError: If the images or the labels are not as stated.
+    """
+    images = check_images(examples.images, channels=channels)
+    labels = np.asarray(examples.labels)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            "Expected `labels` to be integers of shape (n,). Received: "
+            f"labels.shape={labels.shape}, labels.dtype={labels.dtype}"
+        )
+    if len(images) != len(labels):
+        raise ValueError(
+            "Expected as many images as labels. Received: "
+            f"{len(images)} images and {len(labels)} labels"
+        )
     present = np.unique(labels)
     if way is None and present.size < 2:
         raise ValueError(

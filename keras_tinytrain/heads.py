@@ -98,6 +98,18 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
 
+def entropy(logits: tf.Tensor) -> tf.Tensor:
+    """Returns the Shannon entropy of each softmax, `(n,)`, in nats.
+
+    It is 0 for a prediction that is certain and `ln(way)` for a guess.
+
+    Args:
+        logits: `(n, way)`.
+    """
+    logs = tf.nn.log_softmax(logits)
+    return -tf.reduce_sum(tf.exp(logs) * logs, axis=-1)
+
+
 def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Returns the share of examples whose largest logit is their label's."""
     hits = tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels

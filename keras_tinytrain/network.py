@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import keras
 import tensorflow as tf
@@ -86,6 +86,14 @@ class Network:
         written = {op.output for op in self.ops[position:]}
         ends = {self.output, self.features}
         return tuple(sorted((read | ends) - written))
+
+    def behind(self, names: Collection[str]) -> set[int]:
+        """Lists the tensors that depend on these layers, by any way."""
+        found: set[int] = set()
+        for op in self.ops:
+            if op.name in names or not found.isdisjoint(op.inputs):
+                found.add(op.output)
+        return found
 
     def run(
         self,

@@ -11,9 +11,10 @@ from keras_tinytrain.heads import (
     accuracy,
     cosine_logits,
     cross_entropy,
+    entropy,
     prototypes,
 )
-from keras_tinytrain.window import Features, Window
+from keras_tinytrain.window import Features, Window, join
 
 
 class Trainer:
@@ -53,16 +54,18 @@ class Trainer:
         self._initial = [tf.identity(v.value) for v in self.optimizer.variables]
         number, pair = (tf.TensorSpec(n, tf.int32) for n in ([], [2]))
         features = window.features_spec
-        self._compiled_step = tf.function(
-            self._step,
-            [
-                features,
-                features,
-                window.labels_spec,
-                window.channels_spec,
-                number,
-                pair,
-            ],
+        signature = [
+            features,
+            features,
+            window.labels_spec,
+            window.channels_spec,
+            number,
+            pair,
+        ]
+        self._compiled_step = tf.function(self._step, signature)
+        # Traced when there are unlabelled images for the first time.
+        self._compiled_transductive_step = tf.function(
+            self._step, [*signature, features]
         )
 
     def start(self, class_vectors: tf.Tensor, *, task: Any) -> None:
@@ -89,19 +92,32 @@ class Trainer:
         self.task = task
 
     def step(
-        self, clean: Features, view: Features, labels: tf.Tensor
+        self,
+        clean: Features,
+        view: Features,
+        labels: tf.Tensor,
+        unlabelled: Features = (),
     ) -> dict[str, float]:
         """Makes one step; returns the loss and the accuracy on the view.
+
+        The loss is the mean cross-entropy on the view. With unlabelled images
+        it is the sum of this and `entropy`, which then is returned too: the
+        mean entropy of their predictions, as a share of that of guessing.
 
         Args:
             clean: Boundary tensors of the support images.
             view: Boundary tensors of their augmented views.
             labels: `(n,)` int32.
+            unlabelled: Boundary tensors of other images.
         """
-        loss, hits = self._compiled_step(
-            clean, view, labels, self.channels, self.head_start, self.head_shape
-        )
-        return {"accuracy": float(hits), "loss": float(loss)}
+        state = self.channels, self.head_start, self.head_shape
+        if unlabelled:
+            logs = self._compiled_transductive_step(
+                clean, view, labels, *state, unlabelled
+            )
+        else:
+            logs = self._compiled_step(clean, view, labels, *state)
+        return {name: float(value) for name, value in logs.items()}
 
     def result(self) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns the slices, and the class vectors of a linear head."""
@@ -112,24 +128,40 @@ class Trainer:
         rows = self.vector.value[self.head_start :][:size]
         return slices, tf.reshape(rows, self.head_shape)
 
-    def _step(self, clean, view, labels, channels, head_start, head_shape):
+    def _step(
+        self,
+        clean,
+        view,
+        labels,
+        channels,
+        head_start,
+        head_shape,
+        unlabelled=(),
+    ):
+        count = tf.size(labels)
+        sets = [view, unlabelled] if unlabelled else [view]
         with tf.GradientTape() as tape:
             vector = tf.identity(self.vector.value)
             tape.watch(vector)
             slices = self.window.unpack(vector, channels)
             if self.head == "linear":
-                embeddings = self.window.tail(view, slices)
+                embeddings = self.window.tail(join(sets), slices)
                 rows = vector[head_start:][: tf.reduce_prod(head_shape)]
                 class_vectors = tf.reshape(rows, head_shape)
             else:
-                # One pass over both: the prototypes carry gradient too.
-                both = tuple(tf.concat(pair, 0) for pair in zip(clean, view))
-                both = self.window.tail(both, slices)
-                count = tf.size(labels)
-                embeddings = both[count:]
-                class_vectors = prototypes(both[:count], labels, head_shape[0])
+                # One pass over all: the prototypes carry gradient too.
+                every = self.window.tail(join([clean, *sets]), slices)
+                embeddings = every[count:]
+                class_vectors = prototypes(every[:count], labels, head_shape[0])
             logits = cosine_logits(embeddings, class_vectors)
-            loss = tf.reduce_mean(cross_entropy(labels, logits))
+            loss = tf.reduce_mean(cross_entropy(labels, logits[:count]))
+            logs = {"accuracy": accuracy(labels, logits[:count])}
+            if unlabelled:
+                guessing = tf.math.log(tf.cast(head_shape[0], tf.float32))
+                logs["entropy"] = (
+                    tf.reduce_mean(entropy(logits[count:])) / guessing
+                )
+                loss += logs["entropy"]
         gradient = tape.gradient(loss, vector)
         self.optimizer.apply([gradient], [self.vector])
-        return loss, accuracy(labels, logits)
+        return logs | {"loss": loss}

@@ -10,7 +10,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_tinytrain.examples import Examples, as_examples, check_examples
+from keras_tinytrain.examples import (
+    Examples,
+    as_examples,
+    check_examples,
+    check_images,
+)
 from keras_tinytrain.heads import prototypes
 from keras_tinytrain.window import Features
 
@@ -22,6 +27,8 @@ VIEWS = 4
 # an optimizer turns a short vector faster: Adam ten times as fast as one of
 # length one.
 VECTOR_LENGTH = 0.1
+# Unlabelled images in a step, which bounds its memory and time.
+QUERY_BATCH = 64
 # Learning rate of Adam when all weights train and views are classified no
 # better than by chance, and the largest one.
 LEARNING_RATE = 3e-3
@@ -55,6 +62,7 @@ def fit(
     steps_per_epoch: int = STEPS,
     views: int = VIEWS,
     seed: int = 0,
+    query_images: np.ndarray | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     validation_data: Any = None,
     verbose: str | int = "auto",
@@ -74,6 +82,11 @@ def fit(
         steps_per_epoch: Steps in each.
         views: Number of augmented views besides the images themselves.
         seed: Seed of the views and of their order.
+        query_images: Unlabelled images of the same classes, for transductive
+            learning: the mean entropy of their predictions, as a share of
+            that of guessing, is added to the loss. In each step these are
+            the images themselves, no views; if there are more than
+            `QUERY_BATCH`, as many of them, drawn anew.
         callbacks: Keras callbacks. A batch is a step.
         validation_data: `Examples`, `(images, labels)` or a dataset of both,
             of the same classes, evaluated after each epoch.
@@ -81,14 +94,20 @@ def fit(
 
     Returns:
         The Keras `History`, with `loss` and `accuracy` of each epoch's last
-        step.
+        step, and `entropy` if there are query images.
 
     Raises:
         ValueError: If the support set cannot be learned from, there is no
             plan, or training leads to numbers that are not finite. After
             this and any other exception, plan and weights are as before.
+
+    Reference:
+        - [Transductive fine-tuning](https://arxiv.org/abs/1909.02729)
     """
-    check_examples(support, channels=model.network.input_shape[-1])
+    channels = model.network.input_shape[-1]
+    check_examples(support, channels=channels)
+    if query_images is not None:
+        query_images = check_images(query_images, channels=channels)
     for name, value, least in (
         ("epochs", epochs, 1),
         ("steps_per_epoch", steps_per_epoch, 0),
@@ -106,7 +125,7 @@ def fit(
         check_examples(
             validation_data,
             way=support.way,
-            channels=model.network.input_shape[-1],
+            channels=channels,
         )
     if not model.compiled:
         model.compile()
@@ -128,7 +147,7 @@ def fit(
                 "Expected a model with a plan. Received: none. Add the "
                 "callback TaskAdaptiveSparse(budget), or `apply_plan` first."
             )
-        session = _Session(model, support, views, seed)
+        session = _Session(model, support, views, seed, query_images)
         model.optimizer = session.trainer.optimizer
         logs: dict[str, float] = {}
         for epoch in range(epochs):
@@ -202,7 +221,14 @@ def _check_finite(name: str, value: float) -> None:
 class _Session:
     """One adaptation: the cached views and a trainer that is loaded."""
 
-    def __init__(self, model, support: Examples, views: int, seed: int) -> None:
+    def __init__(
+        self,
+        model,
+        support: Examples,
+        views: int,
+        seed: int,
+        query_images: np.ndarray | None,
+    ) -> None:
         self.model = model
         self.window = model.training_window()
         self.labels = tf.constant(support.labels, tf.int32)
@@ -216,6 +242,9 @@ class _Session:
         self.views = [self.clean]
         if not self.fresh:
             self.views += [self._view(i) for i in range(views)]
+        self.unlabelled: Features = ()
+        if query_images is not None:
+            self.unlabelled = self.window.prefix(query_images)
         self.random = np.random.default_rng(seed)
         self.order: list[int] = []
         vectors = self._class_vectors()
@@ -237,11 +266,23 @@ class _Session:
                 self.order = list(self.random.permutation(len(self.views)))
             view = self.views[self.order.pop()]
         self.steps += 1
-        logs = self.trainer.step(self.clean, view, self.labels)
+        logs = self.trainer.step(
+            self.clean, view, self.labels, self._some_unlabelled()
+        )
         _check_finite("loss", logs["loss"])
         if self.adapts_rate and self.steps == 1:
-            self._adapt_rate(logs["loss"])
+            self._adapt_rate(logs["loss"] - logs.get("entropy", 0.0))
         return logs
+
+    def _some_unlabelled(self) -> Features:
+        """Draws unlabelled images: all of them, unless there are many."""
+        if not self.unlabelled:
+            return ()
+        count = len(self.unlabelled[0])
+        if count <= QUERY_BATCH:
+            return self.unlabelled
+        chosen = self.random.permutation(count)[:QUERY_BATCH]
+        return tuple(tf.gather(tensor, chosen) for tensor in self.unlabelled)
 
     def _adapt_rate(self, loss: float) -> None:
         layers = self.model.network.layers.values()

@@ -91,7 +91,7 @@ class Window:
             self._compiled_prefix(self._chunk(images, i))
             for i in range(0, len(images), CHUNK)
         ]
-        return _join(parts)
+        return join(parts)
 
     def prefix_of_view(
         self, images: np.ndarray, seed: tuple[int, int]
@@ -103,7 +103,7 @@ class Window:
             chunk = self._chunk(images, i)
             chunk_seed = tf.constant([seed[0], seed[1] + i], tf.int64)
             parts.append(self._compiled_view(chunk, chunk_seed, low, high))
-        return _join(parts)
+        return join(parts)
 
     def _chunk(self, images: np.ndarray, start: int) -> tf.Tensor:
         expected, received = self.network.input_shape[1:], images.shape[1:]
@@ -249,6 +249,6 @@ class Window:
         return [v for pair in pairs for v in pair if v is not None]
 
 
-def _join(parts: list[Features]) -> Features:
-    """Joins the chunks of images again."""
+def join(parts: Sequence[Features]) -> Features:
+    """Joins the boundary tensors of several sets of images."""
     return tuple(tf.concat(tensors, axis=0) for tensors in zip(*parts))

@@ -4,6 +4,7 @@ from keras import layers
 
 import keras_tinytrain as ktt
 from keras_tinytrain import zoo
+from keras_tinytrain.costs import backward_macs, batch_train_bytes
 
 MIB = 1024**2
 
@@ -115,7 +116,7 @@ def test_more_channels_never_cost_less(net, cost_model):
         assert macs == sorted(set(macs))
 
 
-def test_full_train_bytes_by_hand(net):
+def test_batch_train_bytes_of_everything_by_hand(net):
     """Batch 100 of what goes in and out of layers, 16 bytes a weight."""
     stem = 768 + 256 + 256  # The last is that of the activation.
     expand = 256 + 512 + 512
@@ -125,7 +126,51 @@ def test_full_train_bytes_by_hand(net):
     stored = stem + expand + depthwise + project + last
     weights = 108 + 32 + 72 + 32 + 216
     expected = 4 * 100 * stored + 16 * weights
-    assert ktt.costs.full_train_bytes(ktt.wrap(net)) == expected
+    model = ktt.wrap(net)
+    plan = ktt.full_plan(ktt.layer_costs(model))
+    assert batch_train_bytes(model, plan) == expected
+
+
+def test_batch_train_bytes_of_a_part_by_hand(net, make_plan):
+    """Biases need what activations let through, and kernels their input."""
+    model = ktt.wrap(net)
+    every = range(6)
+    plan = make_plan(model, {"last": every}, biases=["dw"])
+    stored = 512 + (256 + 54 + 54)  # Activation of `dw`; `last`.
+    forward = 4096  # Of one image: it takes more than what is stored.
+    assert 4 * stored < forward
+    expected = 100 * forward + 16 * 216
+    assert batch_train_bytes(model, plan) == expected
+    plan = make_plan(model, {"last": every}, biases=["stem", "project"])
+    stored = 256 + 512 + 512 + (256 + 54 + 54)
+    assert 4 * stored > forward
+    expected = 400 * stored + 16 * 216
+    assert batch_train_bytes(model, plan) == expected
+
+
+@pytest.mark.parametrize("first", ["expand", "dw", "project", "last"])
+def test_backward_macs_of_a_chain_are_those_of_the_plan(net, make_plan, first):
+    model = ktt.wrap(net)
+    costs = ktt.layer_costs(model, cost_model="paper")
+    channels = {first: [0, 2], "last": [1, 3, 4]}
+    plan = ktt.selection.make_plan(channels, costs, "test", biases=["stem"])
+    assert backward_macs(model, plan) == plan.macs > 0
+
+
+def test_backward_macs_leave_out_other_branches():
+    """Two branches of 1x1 convolutions at 4x4 positions; one trains."""
+    image = keras.Input((4, 4, 2))
+    left = layers.Conv2D(3, 1, name="left")(image)
+    left = layers.Conv2D(5, 1, name="left_end")(left)
+    right = layers.Conv2D(7, 1, name="right")(image)
+    right = layers.Conv2D(5, 1, name="right_end")(right)
+    x = layers.Conv2D(4, 1, name="last")(layers.Add()([left, right]))
+    model = ktt.wrap(keras.Model(image, x))
+    costs = ktt.layer_costs(model, cost_model="paper")
+    plan = ktt.selection.make_plan({"left": [0, 2]}, costs, "test")
+    # Two of three channels of `left`; inputs of `left_end` and of `last`.
+    assert backward_macs(model, plan) == 16 * (2 * 2 + 15 + 20)
+    assert backward_macs(model, plan) < plan.macs
 
 
 def test_an_unknown_cost_model_is_refused(net):

@@ -32,6 +32,25 @@ def test_cosine_logits_by_hand():
     np.testing.assert_allclose(logits, [[6, 0, 10]] * 2, atol=1e-5)
 
 
+def test_entropy_by_hand():
+    """A guess among four, one of two, a certain one; shares 1/4 and 3/4."""
+    low = -1e4
+    logits = tf.constant(
+        [
+            [2.0, 2.0, 2.0, 2.0],
+            [5.0, low, 5.0, low],
+            [low, 0.0, low, low],
+            [0.0, math.log(3.0), low, low],
+        ]
+    )
+    mixed = 0.25 * math.log(4) + 0.75 * math.log(4 / 3)
+    np.testing.assert_allclose(
+        heads.entropy(logits),
+        [math.log(4), math.log(2), 0.0, mixed],
+        atol=1e-6,
+    )
+
+
 def test_cosine_of_nothing_is_finite():
     embeddings = tf.zeros((1, 2))
     with tf.GradientTape() as tape:

@@ -1,9 +1,12 @@
 import keras
 import numpy as np
 import pytest
+from keras import layers
 
 import keras_tinytrain as ktt
-from keras_tinytrain.costs import full_train_bytes
+from keras_tinytrain import published
+from keras_tinytrain.adapters import PREFIX
+from keras_tinytrain.costs import batch_train_bytes
 from keras_tinytrain.methods import registry
 from keras_tinytrain.methods.learner import PlanLearner
 
@@ -27,18 +30,25 @@ def build(name, net, **options):
 
 def test_every_method_says_what_it_is():
     names = ktt.methods.names()
-    assert names[0] == "none"
-    assert {
+    assert names == [
+        "none",
         "full",
         "full-linear",
         "lastlayer",
+        "transductive",
+        "adapterdrop75",
+        "adapterdrop50",
+        "adapterdrop25",
+        "tinytl",
         "sparseupdate",
         "tinytrain",
-    } < set(names)
+    ]
+    published_names = published.titles()
+    assert [n for n in names if n in published_names] == list(published_names)
     for name in names:
         method = ktt.methods.get(name)
         assert method.name == name
-        assert method.title
+        assert method.title == published_names.get(name, method.title)
         assert len(method.description) > 80
     titles = [ktt.methods.get(name).title for name in names]
     assert len(set(titles)) == len(titles)
@@ -56,14 +66,14 @@ def test_every_method_learns_task_after_task(name, net, make_task, scheme):
     check_result(used, name, net, query)
     traces = count_traces(used.model)
     for learner in (used, fresh):
-        learner.learn(second, seed=4)
+        learner.learn(second, query_images=second.images, seed=4)
     assert count_traces(used.model) == traces
     np.testing.assert_array_equal(
         used.predict(second.images), fresh.predict(second.images)
     )
     assert used.plan == fresh.plan
     if used.steps:
-        fresh.learn(second, seed=5)
+        fresh.learn(second, query_images=second.images, seed=5)
         changed = used.predict(second.images) != fresh.predict(second.images)
         assert changed.any()
     for old, new in zip(before, net.weights):
@@ -89,8 +99,9 @@ def check_result(learner, name, net, query):
         assert cost == (costs.peak_bytes, 0, 0)
     elif name == "lastlayer":
         assert cost == (last.memory_bytes, last.macs, last.trained_weights)
-    elif name.startswith("full"):
-        assert cost == (full_train_bytes(model), costs.full_macs, weights)
+    elif name.startswith(("full", "transductive")):
+        memory = batch_train_bytes(model, ktt.full_plan(costs))
+        assert cost == (memory, costs.full_macs, weights)
     elif name == "sparseupdate":
         # Two of 4 inputs of 8 channels, two channels of 9 weights, three of
         # 4 inputs of 6 channels with 3x3 weights; the chain behind `expand`.
@@ -98,6 +109,16 @@ def check_result(learner, name, net, query):
         chain = sum(layer.macs for layer in costs[2:])
         macs = chain + 64 * (16 + 18) + 9 * 162
         assert cost == (memory, macs, 16 + 18 + 162)
+    elif name.startswith(("tinytl", "adapterdrop")):
+        # The one block has a module, at 4x4 positions: two groups of two
+        # channels with 5x5 kernels, and 4 to 4 channels. Stored are what goes
+        # in and out of these, and the activations behind the bias of `stem`.
+        module = (32 + 32) * 2 + (64 + 64)
+        activations = 256 + 512 + 512 + 64 + 54
+        memory = 400 * (module + activations) + 16 * 216
+        # Kernels, the input of the last one, and of `last` of the net.
+        macs = 16 * (100 + 100 + 16) + 16 * 16 + costs[-1].macs
+        assert cost == (memory, macs, 216)
     elif name == "tinytrain":
         assert 0 < learner.memory_bytes <= BUDGET.memory_bytes
         assert 0 < learner.macs <= 0.6 * costs.full_macs
@@ -117,6 +138,89 @@ def test_full_in_the_arena_costs_what_its_plan_says(net, task):
     learner = build("full", net, cost_model="arena")
     learner.learn(task)
     assert learner.memory_bytes == learner.plan.memory_bytes
+
+
+@pytest.fixture
+def blocks_net(randomized):
+    """A stem, four blocks, and a last convolution; some have a norm."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, strides=2, padding="same", name="stem")(image)
+    for i in range(4):
+        y = layers.Conv2D(6, 1, activation="relu", name=f"expand{i}")(x)
+        y = layers.DepthwiseConv2D(
+            3, padding="same", use_bias=False, name=f"dw{i}"
+        )(y)
+        if i % 2:
+            y = layers.BatchNormalization(name=f"norm{i}")(y)
+        y = layers.Conv2D(4, 1, name=f"project{i}")(y)
+        x = layers.Add(name=f"add{i}")([x, y])
+    x = layers.Conv2D(6, 3, activation="relu", name="last")(x)
+    return randomized(keras.Model(image, x, name="blocks"))
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("tinytl", 0),
+        ("adapterdrop25", 1),
+        ("adapterdrop50", 2),
+        ("adapterdrop75", 3),
+    ],
+)
+def test_adapters_train_modules_and_the_biases_behind_the_first(
+    name, first, blocks_net, task, weights_of
+):
+    learner = build(name, blocks_net)
+    before = weights_of(learner.model)
+    learner.learn(task)
+    biased = {"stem"} if first == 0 else set()
+    for i in range(first, 4):
+        # A depthwise layer has a bias where a norm is folded.
+        biased |= {f"expand{i}", f"project{i}"} | (
+            {f"dw{i}"} if i % 2 else set()
+        )
+    biased.add("last")
+    found = {
+        layer.name
+        for layer in learner.plan.layers
+        if not layer.name.startswith(PREFIX)
+    }
+    assert found == biased
+    ends = {n.removeprefix(PREFIX) for n in before if n.startswith(PREFIX)}
+    assert ends == {
+        f"{i:02d}_{part}"
+        for i in range(first, 4)
+        for part in ("group0", "group1", "project")
+    }
+    for layer, (kernel, bias) in weights_of(learner.model).items():
+        trains = layer.startswith(PREFIX)
+        assert (kernel != before[layer][0]).any() == trains, layer
+        moved = (bias != before[layer][1]).any()
+        assert moved == (trains or layer in biased), layer
+    # Dropped blocks and what is below are not run in the steps.
+    below = {
+        f"{k}{i}" for k in ("expand", "dw", "project") for i in range(first)
+    }
+    below |= {"stem"} if first else set()
+    assert below.isdisjoint(learner.model.training_window().layers)
+
+
+def test_fewer_adapters_cost_less(blocks_net):
+    names = ("adapterdrop75", "adapterdrop50", "adapterdrop25", "tinytl")
+    for cost_model in ("paper", "arena"):
+        plans = [
+            build(name, blocks_net, cost_model=cost_model).planner.plan
+            for name in names
+        ]
+        for cost in ("memory_bytes", "macs", "trained_weights"):
+            values = [getattr(plan, cost) for plan in plans]
+            assert values == sorted(set(values)), (cost_model, cost)
+
+
+def test_adapters_need_a_block():
+    net = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)])
+    with pytest.raises(ValueError, match="inverted residual blocks"):
+        build("tinytl", net)
 
 
 def test_heads(net):

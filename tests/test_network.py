@@ -30,6 +30,18 @@ def test_live_tensors_of_the_residual(net):
     assert network.live(len(network.ops)) == (network.output,)
 
 
+def test_what_depends_on_a_layer(net):
+    network = Network(net)
+    names = {op.output: op.name for op in network.ops}
+
+    def behind(*layers):
+        return {names[i] for i in network.behind(layers)}
+
+    assert behind("dw") == {"dw", "dw_relu", "project", "add", "last"}
+    assert behind("last", "project") == {"project", "add", "last"}
+    assert behind() == set()
+
+
 def test_norms_are_folded_away(make_net):
     network = Network(make_net(norm=True))
     assert "stem_bn" not in [op.name for op in network.ops]

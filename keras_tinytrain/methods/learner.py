@@ -65,7 +65,7 @@ class PlanLearner:
             `TaskAdaptiveSparse` or `StaticSparse`.
         steps: Training steps. None at all leaves class means.
         adaptive: Whether the callback looks at the task.
-        memory_bytes: Memory of training, if the plan does not say it.
+        transductive: Whether it learns from the query images too.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class PlanLearner:
         *,
         steps: int = STEPS,
         adaptive: bool = False,
-        memory_bytes: int | None = None,
+        transductive: bool = False,
     ) -> None:
         self.model = model
         self.planner = planner
         self.steps = steps
         self.selection_seconds = None
         self._adaptive = adaptive
-        self._memory_bytes = memory_bytes
+        self.transductive = transductive
 
     def learn(
         self,
@@ -92,7 +92,11 @@ class PlanLearner:
         seed: int = 0,
     ) -> None:
         """Fits the model to the support set; see `Learner`."""
-        del query_images
+        if self.transductive and query_images is None:
+            raise ValueError(
+                "Expected query images: this method learns from them, without "
+                "their labels. Received: query_images=None"
+            )
         times = [time.perf_counter()]
         planned = keras.callbacks.LambdaCallback(
             on_train_begin=lambda logs: times.append(time.perf_counter())
@@ -102,6 +106,7 @@ class PlanLearner:
             steps_per_epoch=self.steps,
             views=VIEWS if self.steps else 0,
             seed=seed,
+            query_images=query_images if self.transductive else None,
             callbacks=[self.planner, planned],
             verbose=0,
         )
@@ -125,8 +130,6 @@ class PlanLearner:
     @property
     def memory_bytes(self) -> int:
         """Memory of training."""
-        if self._memory_bytes is not None:
-            return self._memory_bytes
         return self.plan.memory_bytes
 
     @property

@@ -1,16 +1,17 @@
-"""Methods that train the same weights whatever the task."""
+"""Methods that train nothing, a layer or everything of a net."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import keras
 
 from keras_tinytrain.callbacks import StaticSparse
-from keras_tinytrain.costs import full_train_bytes, layer_costs
+from keras_tinytrain.costs import batch_train_bytes, layer_costs
 from keras_tinytrain.methods.learner import PlanLearner
 from keras_tinytrain.methods.registry import Settings, register
 from keras_tinytrain.model import wrap
 from keras_tinytrain.selection import full_plan, last_layer_plan, make_plan
-from keras_tinytrain.sparse_update import find_scheme, sparse_update_plan
 
 
 @register("none", title="None")
@@ -48,15 +49,23 @@ def full_linear(net: keras.Model, settings: Settings) -> PlanLearner:
     return _full(net, settings, "linear")
 
 
-def _full(net: keras.Model, settings: Settings, head: str) -> PlanLearner:
+def _full(
+    net: keras.Model,
+    settings: Settings,
+    head: str,
+    *,
+    transductive: bool = False,
+) -> PlanLearner:
     model = wrap(net, head=settings.head or head)
-    costs = layer_costs(model, cost_model=settings.cost_model)
-    paper = settings.cost_model == "paper"
+    plan = full_plan(layer_costs(model, cost_model=settings.cost_model))
+    if settings.cost_model == "paper":
+        memory = batch_train_bytes(model, plan)
+        plan = dataclasses.replace(plan, memory_bytes=memory)
     return PlanLearner(
         model,
-        StaticSparse(full_plan(costs)),
+        StaticSparse(plan),
         steps=settings.steps,
-        memory_bytes=full_train_bytes(model) if paper else None,
+        transductive=transductive,
     )
 
 
@@ -73,18 +82,16 @@ def lastlayer(net: keras.Model, settings: Settings) -> PlanLearner:
     return PlanLearner(model, planner, steps=settings.steps)
 
 
-@register("sparseupdate", title="SparseUpdate")
-def sparseupdate(net: keras.Model, settings: Settings) -> PlanLearner:
-    """Trains what a scheme says that was searched offline, once for a net.
+@register("transductive", title="Transductive")
+def transductive(net: keras.Model, settings: Settings) -> PlanLearner:
+    """Trains every weight, on the images to be classified as well.
 
-    The biases of the last layers, and of some of these the weights of the
-    input channels with the largest norm (Lin et al., "On-Device Training
-    Under 256KB Memory"). The nets of the zoo have published schemes, of which
-    that of about 100 KB is taken; for another net `settings.scheme` names the
-    file of one. Head and training are those of the other methods.
+    Transductive fine-tuning (Dhillon et al., "A Baseline for Few-Shot Image
+    Classification"): a vector per class, which starts as its mean, all
+    weights, and a loss that is the cross-entropy of the support images plus
+    the mean entropy of the predictions for the query images, without their
+    labels. The entropy is a share of the largest one, `ln(way)`, so that it
+    counts the same in a task of any way. A step takes 64 of the query images,
+    drawn anew. Memory is counted as FullTrain's, at a batch of 100.
     """
-    model = wrap(net, head=settings.head or "linear")
-    costs = layer_costs(model, cost_model=settings.cost_model)
-    scheme = find_scheme(costs, settings.scheme)
-    plan = sparse_update_plan(model, scheme, cost_model=settings.cost_model)
-    return PlanLearner(model, StaticSparse(plan), steps=settings.steps)
+    return _full(net, settings, "linear", transductive=True)
