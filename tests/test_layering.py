@@ -39,6 +39,7 @@ ALLOWED = {
     "fisher": {"examples", "heads", "window"},
     "selection": {"budget", "plan"},
     "sparse_update": {"budget", "costs", "plan", "selection"},
+    "scheme_search": {"budget", "sparse_update"},
     "trainer": {"heads", "window"},
     "training": {"examples", "heads", "window"},
     "model": {
