@@ -13,10 +13,11 @@ from keras_tinytrain.sparse_update import Scheme
 
 # Shares of a layer's channels that may train, besides none.
 RATIOS = (0.125, 0.25, 0.5, 1.0)
+# Chance that a gene of a child is drawn anew.
+MUTATION = 0.05
 # Bits of what the published memory model counts, at int8.
 WEIGHT_BITS = ACTIVATION_BITS = 8
 BIAS_BITS = 32
-MUTATION = 0.1
 FLOAT_BYTES = 4  # What `LayerCosts` counts in.
 
 
@@ -84,13 +85,15 @@ def search_scheme(
     *,
     seed: int = 0,
     generations: int = 500,
-    population: int = 128,
+    population: int = 512,
 ) -> Scheme:
     """Finds the scheme with the largest summed gain inside a memory limit.
 
     An evolutionary search. In each generation the better half of the schemes
     lives on and has children by crossing and mutation; a child that takes
-    too much memory loses parts at random until it fits.
+    too much memory loses parts at random until it fits. On drawn problems of
+    the size of MCUNet the sum is 0.1 % below the largest there is on average,
+    and 1.4 % at most (docs/reproduce.md).
 
     Args:
         contributions: The gains. What has none does not train.

@@ -22,7 +22,7 @@ NAMED = Net("small", "none", "small.keras")
 @pytest.fixture
 def dataset(make_task):
     task = make_task(count=60, way=6)
-    return ArrayDataset("pictures", task.images, task.labels)
+    return ArrayDataset(task.images, task.labels, name="pictures")
 
 
 def measure(path, net, dataset, **settings):
