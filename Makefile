@@ -29,7 +29,7 @@ ifneq ($(OMNIGLOT),)
 endif
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

@@ -12,7 +12,6 @@ import resource
 import statistics
 import time
 
-import keras
 from absl import app, flags
 
 import keras_tinytrain as ktt
@@ -27,38 +26,24 @@ flags.DEFINE_string("memory", "0.89MB", "Memory budget, paper model.")
 flags.DEFINE_integer("macs", 6_510_000, "MAC budget.")
 flags.DEFINE_string("memory_of", None, "Method whose memory to measure.")
 
-METHODS = ("tinytrain", "full-linear", "full-prototype")
+METHODS = ("tinytrain", "full-linear", "full")
 
 
-def learner(method):
-    """Returns a wrapped net and the callback that makes its plan."""
-    net = ktt.zoo.build(FLAGS.net)
-    name, _, head = method.partition("-")
-    model = ktt.wrap(net, head=head or "linear")
-    if name == "tinytrain":
-        budget = ktt.Budget(memory=FLAGS.memory, macs=FLAGS.macs)
-        return model, ktt.TaskAdaptiveSparse(budget, cost_model="paper")
-    costs = ktt.layer_costs(model, cost_model="paper")
-    return model, ktt.StaticSparse(ktt.full_plan(costs))
-
-
-def adapt(model, callback, support):
-    """Adapts once; returns the seconds, and those until the plan stood."""
-    start = time.perf_counter()
-    moments = []
-    planned = keras.callbacks.LambdaCallback(
-        on_train_begin=lambda logs: moments.append(time.perf_counter())
+def build(method):
+    """Returns a learner of its own net."""
+    return ktt.methods.build(
+        method,
+        ktt.zoo.build(FLAGS.net),
+        budget=ktt.Budget(memory=FLAGS.memory, macs=FLAGS.macs),
     )
-    model.fit(support, callbacks=[callback, planned], verbose=0)
-    return time.perf_counter() - start, moments[0] - start
 
 
 def measure_memory(method, tasks):
     """Prints the peak memory of adapting to the tasks."""
     baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    learned = learner(method)
+    learner = build(method)
     for task in tasks:
-        adapt(*learned, task.support)
+        learner.learn(task.support)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
         f"{method}: {(peak - baseline) / 1024:.0f} MB above "
@@ -76,16 +61,17 @@ def main(_):
     if FLAGS.memory_of:
         measure_memory(FLAGS.memory_of, tasks[:2])
         return
-    learners = {method: learner(method) for method in METHODS}
+    learners = {method: build(method) for method in METHODS}
     seconds = {method: [] for method in METHODS}
     selecting = []
     for number, task in enumerate(tasks):
-        for method in METHODS:
-            total, until_plan = adapt(*learners[method], task.support)
+        for method, learner in learners.items():
+            start = time.perf_counter()
+            learner.learn(task.support)
             if number:
-                seconds[method].append(total)
+                seconds[method].append(time.perf_counter() - start)
                 if method == "tinytrain":
-                    selecting.append(until_plan)
+                    selecting.append(learner.selection_seconds)
     sparse = seconds["tinytrain"]
     for method, values in seconds.items():
         ratios = [full / ours for full, ours in zip(values, sparse)]
