@@ -9,27 +9,20 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_tinytrain.budget import LayerCosts
+from keras_tinytrain.scheme_memory import SchemeMemory
 from keras_tinytrain.sparse_update import Scheme
-
-# Shares of a layer's channels that may train, besides none.
-RATIOS = (0.125, 0.25, 0.5, 1.0)
-# Chance that a gene of a child is drawn anew.
-MUTATION = 0.05
-# Bits of what the published memory model counts, at int8.
-WEIGHT_BITS = ACTIVATION_BITS = 8
-BIAS_BITS = 32
-FLOAT_BYTES = 4  # What `LayerCosts` counts in.
 
 
 @dataclasses.dataclass(frozen=True)
 class Contributions:
     """Accuracy that parts of a network gain, each measured alone.
 
+    `keras_tinytrain.evaluation.measure_contributions` measures them.
+
     Attributes:
         biases: Gain of training the biases of the last k layers, by k.
-        weights: Gain of training the weights of a share of a layer's
-            channels as well, beyond that of the biases from this layer on,
-            by layer and share.
+        weights: Gain of training a ratio of the weights of a layer as well,
+            beyond that of the biases from this layer on, by layer and ratio.
     """
 
     biases: Mapping[int, float]
@@ -41,180 +34,161 @@ class Contributions:
         return self.biases.get(scheme.biases, 0.0) + sum(parts)
 
 
-def extra_memory_bits(scheme: Scheme, costs: LayerCosts) -> int:
-    """Counts the memory that a scheme adds to inference at int8, in bits.
-
-    These are the trained weights and biases, the inputs that gradients of
-    weights read, one bit of each output whose gradient is clamped, and the
-    input of the classifier. The names of the published schemes are this in
-    KB, rounded down.
-
-    Args:
-        scheme: The scheme.
-        costs: Costs of all layers.
-
-    Reference:
-        - tiny-training's `nelem_saved_for_backward`.
-    """
-    last = costs[scheme.layers - 1]
-    total = ACTIVATION_BITS * last.channels
-    for index in range(scheme.layers - scheme.biases, scheme.layers):
-        total += _bias_bits(costs, index)
-    for index, ratio in scheme.ratios:
-        total += _weight_bits(costs, index, ratio)
-    return total
-
-
-def _bias_bits(costs: LayerCosts, index: int) -> int:
-    cost = costs[index]
-    return BIAS_BITS * cost.biases + cost.output_bytes // FLOAT_BYTES
-
-
-def _weight_bits(costs: LayerCosts, index: int, ratio: float) -> int:
-    cost = costs[index]
-    size = cost.inputs or cost.channels
-    weights = WEIGHT_BITS * cost.weights
-    stored = ACTIVATION_BITS * cost.input_bytes // FLOAT_BYTES
-    return int(size * ratio) * (weights + stored) // size
-
-
 def search_scheme(
     contributions: Contributions,
     costs: LayerCosts,
     memory_bytes: int,
     *,
-    seed: int = 0,
-    generations: int = 500,
-    population: int = 512,
+    memory_model: str = "int8",
 ) -> Scheme:
     """Finds the scheme with the largest summed gain inside a memory limit.
 
-    An evolutionary search. In each generation the better half of the schemes
-    lives on and has children by crossing and mutation; a child that takes
-    too much memory loses parts at random until it fits. On drawn problems of
-    the size of MCUNet the sum is 0.1 % below the largest there is on average,
-    and 1.4 % at most (docs/reproduce.md).
+    There is none with a larger sum: layers are added one by one, from the
+    last, and of all combinations so far those are kept that no other beats
+    in both gain and memory. A larger limit never finds less. The evolutionary
+    search of the paper is `keras_tinytrain.scheme_evolution.evolve_scheme`.
 
     Args:
         contributions: The gains. What has none does not train.
         costs: Costs of all layers.
-        memory_bytes: Limit of `extra_memory_bits`, in bytes.
-        seed: Seed of all that is drawn.
-        generations: Number of generations.
-        population: Schemes in each.
+        memory_bytes: The limit.
+        memory_model: What it counts, see `SchemeMemory`.
 
     Returns:
-        The best `Scheme` found, named after its memory.
+        The `Scheme`, the smallest of several that are best, named after its
+        memory. Where everything measured harms, it trains nothing.
 
     Raises:
-        ValueError: If the limit is too small to train any bias.
+        ValueError: If the limit is too small to train any bias, or the memory
+            model is unknown.
 
-    Reference:
-        - [On-Device Training Under 256KB
-          Memory](https://arxiv.org/abs/2206.15472), section 2.2. Numbers and
-          rates of its search are not published.
+    Example:
+
+    >>> scheme = search_scheme(contributions, layer_costs(model), 100 * 1024)
+    >>> plan = keras_tinytrain.sparse_update_plan(model, scheme)
     """
-    space = _Space(contributions, costs, 8 * memory_bytes)
-    random = np.random.default_rng(seed)
-    genes = np.zeros((population, len(space.choices)), int)
-    genes = space.repair(space.mutate(genes, 0.2, random), random)
-    # What trains nothing fits, so that there is always something to go on.
-    genes[0] = 0
-    for _ in range(generations):
-        # Without twins, which would soon be all that there is.
-        genes = np.unique(genes, axis=0)
-        order = np.argsort(-space.gain(genes), kind="stable")
-        parents = genes[order[: population // 2]]
-        shape = 2, population - len(parents)
-        mother, father = parents[random.integers(len(parents), size=shape)]
-        crossed = np.where(random.random(mother.shape) < 0.5, mother, father)
-        children = space.mutate(crossed, MUTATION, random)
-        genes = np.concatenate([parents, space.repair(children, random)])
-    return space.scheme(genes[np.argmax(space.gain(genes))])
+    space = SchemeSpace(contributions, costs, memory_bytes, memory_model)
+    front = _Front(
+        np.zeros(1), np.zeros(1, int), np.zeros((1, len(space.layers)), int)
+    )
+    left = list(range(len(space.layers)))
+    best, row = 0.0, np.zeros(1 + len(space.layers), int)
+    for choice, (gain, bits) in enumerate(
+        zip(space.bias_gains, space.bias_bits)
+    ):
+        while left and space.reach[choice, left[-1]]:
+            front = front.extend(space, left.pop())
+        fitting = np.searchsorted(front.bits, space.limit - bits, "right")
+        if fitting and gain + front.gains[fitting - 1] > best:
+            best = gain + front.gains[fitting - 1]
+            row = np.array([choice, *front.genes[fitting - 1]])
+    return space.scheme(row)
 
 
-class _Space:
-    """Schemes as rows of genes: the biases, then a share of each layer.
+@dataclasses.dataclass(frozen=True)
+class _Front:
+    """Choices for some layers, each with more gain and bits than the last."""
 
-    Gene 0 of a row chooses how many layers train their biases; a layer below
-    these is as if its own gene were 0.
+    gains: np.ndarray
+    bits: np.ndarray
+    genes: np.ndarray
+
+    def extend(self, space: SchemeSpace, layer: int) -> _Front:
+        """Combines them with all ratios of one more layer."""
+        gains = (self.gains[:, None] + space.gains[layer]).ravel()
+        bits = (self.bits[:, None] + space.bits[layer]).ravel()
+        order = np.lexsort((-gains, bits))
+        order = order[bits[order] <= space.limit]
+        most = np.maximum.accumulate(gains[order])
+        order = order[np.diff(most, prepend=-np.inf) > 0]
+        number, ratio = np.divmod(order, len(space.ratios))
+        genes = self.genes[number]
+        genes[:, layer] = ratio
+        return _Front(gains[order], bits[order], genes)
+
+
+class SchemeSpace:
+    """The schemes of what was measured, as rows of genes.
+
+    Gene 0 chooses how many layers train their biases, and each other one the
+    ratio of a layer; a layer below the biases is as if its gene were 0.
+
+    Args:
+        contributions: The gains.
+        costs: Costs of all layers.
+        memory_bytes: The limit.
+        memory_model: What it counts.
+
+    Attributes:
+        limit: The limit in bits.
+        biases: Numbers of layers that gene 0 chooses from, ascending.
+        layers: The layers that the other genes are for, ascending.
+        ratios: The ratios that they choose from, ascending.
+        bias_gains: Of each of `biases`, `(biases,)`.
+        bias_bits: The same in memory.
+        gains: Of each ratio of each layer, `(layers, ratios)`; minus infinity
+            for what was not measured.
+        bits: The same in memory.
+        reach: Whether the biases reach each layer, `(biases, layers)`.
     """
 
-    def __init__(self, contributions, costs, limit: int) -> None:
-        self.costs, self.limit, layers = costs, limit, len(costs)
+    def __init__(
+        self,
+        contributions: Contributions,
+        costs: LayerCosts,
+        memory_bytes: int,
+        memory_model: str,
+    ) -> None:
+        gains = contributions.weights
+        self.costs, self.limit = costs, 8 * memory_bytes
+        self.memory = SchemeMemory(costs, memory_model)
         self.biases = [0, *sorted(k for k in contributions.biases if k)]
-        self.layers = sorted({i for i, _ in contributions.weights})
-        self.ratios = (0.0, *sorted({r for _, r in contributions.weights}))
-        self.choices = [len(self.biases)]
-        self.choices += [len(self.ratios)] * len(self.layers)
-        parts = list(itertools.product(self.layers, self.ratios))
-        shape = len(self.layers), len(self.ratios)
-        gains = [contributions.weights.get(part, 0.0) for part in parts]
-        bits = [_weight_bits(costs, *part) for part in parts]
-        self._gains = np.reshape(gains, shape)
-        self._bits = np.reshape(np.array(bits, np.int64), shape)
-        self._bias_gains = np.array(
+        self.layers = sorted({index for index, _ in gains})
+        self.ratios = (0.0, *sorted({ratio for _, ratio in gains}))
+        self.bias_gains = np.array(
             [contributions.biases.get(k, 0.0) for k in self.biases]
         )
-        none = Scheme("", costs.fingerprint, layers, 0, ())
-        self._bias_bits = np.array(
+        none = Scheme("", costs.fingerprint, len(costs), 0, ())
+        self.bias_bits = np.array(
             [
-                extra_memory_bits(dataclasses.replace(none, biases=k), costs)
+                self.memory.of(dataclasses.replace(none, biases=k))
                 for k in self.biases
             ]
         )
-        # Whether the biases of a choice reach each layer.
-        first = layers - np.array(self.biases)
-        self._reach = first[:, None] <= np.array(self.layers, int)[None]
-        least = min(self._bias_bits[1:], default=0)
-        if least > limit or not self.choices[0] > 1:
+        shape = len(self.layers), len(self.ratios)
+        parts = list(itertools.product(self.layers, self.ratios))
+        self.gains = np.reshape(
+            [gains.get(part, -np.inf if part[1] else 0.0) for part in parts],
+            shape,
+        )
+        bits = [self.memory.of_weights(*part) for part in parts]
+        self.bits = np.reshape(np.array(bits, int), shape)
+        first = len(costs) - np.array(self.biases)
+        self.reach = first[:, None] <= np.array(self.layers, int)
+        least = min(self.bias_bits[1:], default=0)
+        if least > self.limit or len(self.biases) < 2:
             raise ValueError(
-                "Expected a limit that the biases of the last measured layers "
-                f"fit, which take {-(-least // 8):,} bytes. Received: "
-                f"{limit // 8:,} bytes and gains of {len(self.biases) - 1} "
-                "numbers of biases"
+                "Expected gains of biases, and a limit that the fewest of "
+                f"them fit, which take {-(-least // 8):,} bytes. Received: "
+                f"gains of {len(self.biases) - 1} numbers of biases and "
+                f"{memory_bytes:,} bytes"
             )
 
-    def _ratio_genes(self, genes: np.ndarray) -> np.ndarray:
-        return np.where(self._reach[genes[:, 0]], genes[:, 1:], 0)
-
-    def gain(self, genes: np.ndarray) -> np.ndarray:
-        """Returns the summed gain of each row."""
-        of_layer = np.arange(len(self.layers)), self._ratio_genes(genes)
-        return self._bias_gains[genes[:, 0]] + self._gains[of_layer].sum(1)
-
-    def bits(self, genes: np.ndarray) -> np.ndarray:
-        """Returns the memory of each row."""
-        of_layer = np.arange(len(self.layers)), self._ratio_genes(genes)
-        return self._bias_bits[genes[:, 0]] + self._bits[of_layer].sum(1)
-
-    def mutate(self, genes: np.ndarray, rate: float, random) -> np.ndarray:
-        """Draws some genes anew."""
-        drawn = random.integers(self.choices, size=genes.shape)
-        return np.where(random.random(genes.shape) < rate, drawn, genes)
-
-    def repair(self, genes: np.ndarray, random) -> np.ndarray:
-        """Lowers genes of rows above the limit until they fit."""
-        genes = genes.copy()
-        while True:
-            above = np.flatnonzero(self.bits(genes) > self.limit)
-            if not len(above):
-                return genes
-            # Any gene that is not 0 yet; the number of biases last of all.
-            worth = random.random(genes[above].shape)
-            worth[:, 0] -= 1.0
-            worth[genes[above] == 0] = -2.0
-            genes[above, np.argmax(worth, axis=1)] -= 1
-
     def scheme(self, row: np.ndarray) -> Scheme:
-        """Returns the scheme of a row."""
-        genes = self._ratio_genes(row[None])[0]
+        """Returns the scheme of a row, named after its memory."""
+        choice, *genes = (int(gene) for gene in row)
         scheme = Scheme(
             "",
             self.costs.fingerprint,
             len(self.costs),
-            self.biases[row[0]],
-            {i: self.ratios[g] for i, g in zip(self.layers, genes) if g},
+            self.biases[choice],
+            {
+                index: self.ratios[gene]
+                for index, gene, reached in zip(
+                    self.layers, genes, self.reach[choice]
+                )
+                if gene and reached
+            },
         )
-        size = extra_memory_bits(scheme, self.costs) // 8 // 1024
-        return dataclasses.replace(scheme, name=f"{size}kb")
+        size = self.memory.of(scheme) // 8 // 1024
+        return dataclasses.replace(scheme, name=f"searched {size}kb")
