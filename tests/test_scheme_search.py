@@ -77,7 +77,7 @@ def test_a_limit_that_nothing_fits_is_refused():
     gains, costs = Contributions({1: 0.1}, {}), make_costs()
     # 96 bits, see test_scheme_memory.py.
     assert search(gains, costs, 12).biases == 1
-    with pytest.raises(ValueError, match="take 12 bytes. .* and 11 bytes"):
+    with pytest.raises(ValueError, match=r"take 12 bytes\. .* and 11 bytes"):
         search(gains, costs, 11)
     with pytest.raises(ValueError, match="gains of 0 numbers of biases"):
         search(Contributions({}, {}), costs, 10_000)
