@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from keras_tinytrain.budget import LayerCosts, fingerprint
+from keras_tinytrain.budget import LayerCost, LayerCosts, fingerprint
 from keras_tinytrain.costs import layer_costs
 from keras_tinytrain.plan import UpdatePlan
 from keras_tinytrain.selection import make_plan
@@ -207,12 +207,12 @@ def sparse_update_plan(
     _check(scheme, costs)
     channels, inputs = {}, {}
     for index, ratio in scheme.ratios:
-        name = costs[index].name
-        kernel = model.network.layers[name].folded()[0].numpy()
-        by_input = not costs[index].per_channel_input
+        cost = costs[index]
+        kernel = model.network.layers[cost.name].folded()[0].numpy()
+        by_input = not cost.per_channel_input
         axis = kernel.ndim - (2 if by_input else 1)
         found = inputs if by_input else channels
-        found[name] = _largest(kernel, axis, ratio)
+        found[cost.name] = _largest(kernel, axis, trained_count(cost, ratio))
     first = scheme.layers - scheme.biases
     # A layer without biases has none to train.
     biases = [c.name for c in costs[first : scheme.layers] if c.biases]
@@ -225,12 +225,23 @@ def sparse_update_plan(
     )
 
 
-def _largest(kernel: np.ndarray, axis: int, ratio: float) -> np.ndarray:
+def trained_count(cost: LayerCost, ratio: float) -> int:
+    """Returns how many channels a ratio of a layer is, rounded down.
+
+    Args:
+        cost: Cost of the layer, whose input channels are counted; the
+            channels of a depthwise layer.
+        ratio: Share of them.
+    """
+    return int((cost.inputs or cost.channels) * ratio)
+
+
+def _largest(kernel: np.ndarray, axis: int, count: int) -> np.ndarray:
     """Returns the indices on an axis with the largest norms, sorted."""
     others = tuple(i for i in range(kernel.ndim) if i != axis)
     norms = np.square(kernel, dtype=np.float64).sum(axis=others)
     order = np.argsort(-norms, kind="stable")
-    return np.sort(order[: int(len(norms) * ratio)])
+    return np.sort(order[:count])
 
 
 def _check(scheme: Scheme, costs: LayerCosts) -> None:

@@ -58,6 +58,9 @@ ALLOWED = {
     "fisher": {"examples", "heads", "window"},
     "selection": {"budget", "plan"},
     "sparse_update": {"budget", "costs", "plan", "selection"},
+    "scheme_memory": {"budget", "sparse_update"},
+    "scheme_search": {"budget", "scheme_memory", "sparse_update"},
+    "scheme_evolution": {"budget", "scheme_search", "sparse_update"},
     "trainer": {"heads", "window"},
     "training": {"examples", "heads", "window"},
     "model": {
