@@ -40,9 +40,9 @@ def select(
             a candidate is worth the sum of its potentials.
             `"earliest"` takes layers in the order of the network, without
             depthwise ones, then channels by their potential. A channel is
-            worth its weights times the MACs of the chain back to it: so as
-            many weights train as the memory holds, as early as the MACs
-            allow. Candidates begin with a layer that does not narrow, if one
+            worth its MACs times those of the chain back to it: so as many
+            weights train as both budgets hold, early, where the maps are
+            large. Candidates begin with a layer that does not narrow, if one
             fits. This is better in the mean (docs/reproduce.md).
 
     Returns:
@@ -226,11 +226,10 @@ def _published_order(items, costs) -> np.ndarray:
 
 
 def _worth_of_depth(items, costs) -> np.ndarray:
-    """Values each item by its weights and the chain back to its layer."""
+    """Values each item by its MACs and those of the chain back to it."""
     macs = np.array([cost.macs for cost in costs])
     chain = macs.sum() - np.cumsum(macs)
-    weights = np.array([cost.weights // cost.channels for cost in costs])
-    return (weights * chain)[items.layer]
+    return items.macs * chain[items.layer]
 
 
 def _best(starts, order, worth, items, costs, limits):
