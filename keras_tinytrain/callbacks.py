@@ -36,7 +36,7 @@ class TaskAdaptiveSparse(keras.callbacks.Callback):
         self,
         budget: Budget,
         *,
-        criterion: str = "pointwise",
+        criterion: str = "earliest",
         cost_model: str = "arena",
     ) -> None:
         super().__init__()

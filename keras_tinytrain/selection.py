@@ -9,7 +9,7 @@ import numpy as np
 from keras_tinytrain.budget import Budget, LayerCosts
 from keras_tinytrain.plan import PlanLayer, UpdatePlan
 
-CRITERIA = ("pointwise", "tinytrain")
+CRITERIA = ("earliest", "tinytrain")
 # Share of the MACs that may go to gradients of inputs.
 MAX_CHAIN_SHARE = 0.95
 
@@ -19,16 +19,15 @@ def select(
     costs: LayerCosts,
     budget: Budget,
     *,
-    criterion: str = "pointwise",
+    criterion: str = "earliest",
 ) -> UpdatePlan:
     """Chooses layers and channels by Fisher potential under both budgets.
 
     For each layer that could be the first one trained, channels are taken
     in the order of the criterion as long as they fit, of this layer alone
     and of all from it on, the chain of input gradients back to that layer
-    paid first. Of these candidates the one with the largest sum of Fisher
-    potentials wins. A larger budget never lowers that sum, since each
-    candidate only grows.
+    paid first. Of these candidates the one worth most wins. A larger budget
+    never lowers that worth, since each candidate only grows.
 
     Args:
         scores: Fisher potential of each channel by layer, `(channels,)`.
@@ -37,10 +36,14 @@ def select(
         budget: What training may cost, in bytes of the cost model.
         criterion: `"tinytrain"` is the paper's: layers in the order of
             `s_i = P_i / ((params_i / max params) * (macs_i / max macs))`,
-            `P_i` the sum over channels, then channels by their potential.
-            `"pointwise"` is the same without the depthwise layers, which
-            otherwise come first for being small, and help less
-            (docs/reproduce.md).
+            `P_i` the sum over channels, then channels by their potential;
+            a candidate is worth the sum of its potentials.
+            `"earliest"` takes layers in the order of the network, without
+            depthwise ones, then channels by their potential. A channel is
+            worth its MACs times those of the chain back to it: so as many
+            weights train as both budgets hold, early, where the maps are
+            large. Candidates begin with a layer that does not narrow, if one
+            fits. This is better in the mean (docs/reproduce.md).
 
     Returns:
         The `UpdatePlan`.
@@ -59,26 +62,29 @@ def select(
     ]
     items = _Items(scores, costs, chosen)
     limits = budget.memory_limit(), budget.macs_limit(costs.full_macs)
-    order = _order(items, costs)
-    best, best_score = None, -1.0
-    ranked = items.layer[order]
-    for first in np.unique(ranked):
-        for some in (order[ranked >= first], order[ranked == first]):
-            taken = _fill(first, items, some, costs, limits)
-            score = items.score[taken].sum()
-            if len(taken) and score > best_score:
-                best, best_score = taken, score
+    if criterion == "tinytrain":
+        starts, worth = chosen, items.score
+        order = _published_order(items, costs)
+    else:
+        starts = [i for i in chosen if costs[i].channels >= costs[i].inputs]
+        worth = _worth_of_depth(items, costs)
+        order = np.lexsort((-items.score, items.layer))
+    best, most = _best(starts, order, worth, items, costs, limits)
+    if best is None:
+        # Worth nothing, so that a budget for more is never worth less.
+        nothing = np.zeros_like(worth)
+        best, most = _best(chosen, order, nothing, items, costs, limits)
     if best is None:
         raise ValueError(_too_small(chosen, costs, budget))
     channels = {
         costs[i].name: np.sort(items.channel[best[items.layer[best] == i]])
         for i in np.unique(items.layer[best])
     }
-    return make_plan(channels, costs, criterion, float(best_score))
+    return make_plan(channels, costs, criterion, float(most))
 
 
 def first_affordable(
-    costs: LayerCosts, budget: Budget, *, criterion: str = "pointwise"
+    costs: LayerCosts, budget: Budget, *, criterion: str = "earliest"
 ) -> int:
     """Returns the index of the earliest layer that is worth scoring.
 
@@ -119,7 +125,7 @@ def make_plan(
         channels: Indices of trained output channels by layer.
         costs: Costs of all layers.
         criterion: Name of what chose them.
-        score: Sum of their Fisher potentials.
+        score: What the criterion takes them to be worth.
         inputs: Indices of trained input channels by layer.
         biases: Layers of which all biases train.
 
@@ -208,7 +214,7 @@ def _candidates(costs: LayerCosts, criterion: str) -> list[int]:
     return candidates
 
 
-def _order(items, costs) -> np.ndarray:
+def _published_order(items, costs) -> np.ndarray:
     """Ranks all items, best first; ties by layer and channel."""
     potential = np.bincount(items.layer, items.score, len(costs))
     weights = np.array([cost.weights for cost in costs], float)
@@ -217,6 +223,26 @@ def _order(items, costs) -> np.ndarray:
     # The last key is the most important one. The layer's number keeps the
     # channels of layers with equal criteria together.
     return np.lexsort((-items.score, items.layer, -of_layer[items.layer]))
+
+
+def _worth_of_depth(items, costs) -> np.ndarray:
+    """Values each item by its MACs and those of the chain back to it."""
+    macs = np.array([cost.macs for cost in costs])
+    chain = macs.sum() - np.cumsum(macs)
+    return items.macs * chain[items.layer]
+
+
+def _best(starts, order, worth, items, costs, limits):
+    """Returns the items of the best candidate, and what it is worth."""
+    best, most = None, -1.0
+    ranked = items.layer[order]
+    for first in starts:
+        for some in (order[ranked >= first], order[ranked == first]):
+            taken = _fill(first, items, some, costs, limits)
+            total = worth[taken].sum()
+            if len(taken) and total > most:
+                best, most = taken, total
+    return best, most
 
 
 def _fill(first, items, order, costs, limits) -> np.ndarray:

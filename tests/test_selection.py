@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import numpy as np
@@ -57,6 +58,52 @@ def test_criterion_by_hand():
     assert taken[10] == {"a": (1,), "b": (0, 1), "c": (0, 1)}
 
 
+def test_earliest_by_hand():
+    """Worth = MACs * chain: of a channel of a 2 * 29, of c 5 * 10, of d 0.
+
+    Layer b narrows, so no candidate begins with it, and dw is depthwise. With
+    31 MACs a affords one channel, worth 58, and c both, worth 100; with 33 a
+    affords both, worth 116. Then b fills what memory is left.
+    """
+    narrow = dataclasses.replace(layer("b", 1, 4, 1), inputs=2)
+    depthwise = dataclasses.replace(
+        layer("dw", 2, 1, 4), per_channel_input=True
+    )
+    costs = LayerCosts(
+        (
+            layer("z", 2, 1, 9),
+            layer("a", 2, 2, 2),
+            depthwise,
+            narrow,
+            layer("c", 2, 4, 5),
+            layer("d", 2, 9, 5),
+        ),
+        8,
+        "paper",
+    )
+    scores = {
+        "a": [1.0, 2.0],
+        "dw": [9.0, 9.0],
+        "b": [9.0],
+        "c": [0.0, 3.0],
+        "d": [9.0, 9.0],
+    }
+    for macs, weights, expected in (
+        (31, 99, {"c": (0, 1), "d": (0, 1)}),
+        (31, 8, {"c": (0, 1)}),
+        (31, 2, {"a": (1,)}),
+        (33, 4, {"a": (0, 1)}),
+        (34, 7, {"a": (0, 1)}),
+        (34, 8, {"a": (0, 1), "b": (0,)}),
+    ):
+        budget = Budget(memory=8 + 16 * weights, macs=macs)
+        assert select(scores, costs, budget).channels == expected
+    # Nothing that does not narrow fits.
+    only = {"b": [9.0]}
+    assert select(only, costs, Budget()).channels == {"b": (0,)}
+    assert select(only, costs, Budget()).score == 0.0
+
+
 def test_first_affordable_leaves_something_for_the_layer():
     """From `a` on the chain takes 100 MACs, from `b` on 50."""
     costs = LayerCosts(
@@ -74,7 +121,8 @@ def test_first_affordable_leaves_something_for_the_layer():
     assert first_affordable(costs, Budget(macs=25)) == 3
 
 
-def test_the_chain_of_input_gradients_is_paid():
+@every_criterion
+def test_the_chain_of_input_gradients_is_paid(criterion):
     """Layer b needs no chain; a needs the input gradient of b: 100 MACs."""
     costs = LayerCosts(
         (layer("z", 1, 1, 1), layer("a", 2, 1, 4), layer("b", 10, 1, 10)),
@@ -82,12 +130,14 @@ def test_the_chain_of_input_gradients_is_paid():
         "paper",
     )
     scores = {"a": [9.0, 8.0], "b": np.full(10, 0.5)}
-    assert select(scores, costs, Budget(macs=103)).channels == {
-        "b": tuple(range(10))
+    plans = {
+        macs: select(scores, costs, Budget(macs=macs), criterion=criterion)
+        for macs in (103, 104, 108)
     }
-    assert select(scores, costs, Budget(macs=104)).channels["a"] == (0,)
-    assert select(scores, costs, Budget(macs=104)).macs == 104
-    assert select(scores, costs, Budget(macs=108)).channels == {"a": (0, 1)}
+    assert plans[103].channels == {"b": tuple(range(10))}
+    assert plans[104].channels == {"a": (0,)}
+    assert plans[104].macs == 104
+    assert plans[108].channels == {"a": (0, 1)}
 
 
 @every_criterion
@@ -186,7 +236,7 @@ class TestBadInput:
         costs = LayerCosts((costs,), 16, "paper")
         words = "network of depthwise layers. Use 'tinytrain'"
         with pytest.raises(ValueError, match=re.escape(words)):
-            select({"dw": np.ones(2)}, costs, Budget(), criterion="pointwise")
+            select({"dw": np.ones(2)}, costs, Budget(), criterion="earliest")
         with pytest.raises(ValueError, match=re.escape(words)):
             first_affordable(costs, Budget())
         plan = select(
@@ -196,6 +246,6 @@ class TestBadInput:
 
     def test_unknown_criterion(self, random_instance):
         scores, costs = random_instance(np.random.default_rng(9))
-        words = "one of.*'pointwise'.*Received: criterion='best'"
+        words = "one of.*'earliest'.*Received: criterion='best'"
         with pytest.raises(ValueError, match=words):
             select(scores, costs, Budget(), criterion="best")

@@ -17,9 +17,22 @@ def random_memory(rng, costs, count=None):
     return rng.integers(least, most + 1, size=count)
 
 
+def worth(scores, costs, criterion):
+    """What a criterion takes each channel to be worth."""
+    if criterion == "tinytrain":
+        return scores
+    return {
+        c.name: np.full(
+            c.channels,
+            c.macs // c.channels * sum(b.macs for b in costs[i + 1 :]),
+        )
+        for i, c in enumerate(costs)
+    }
+
+
 def best_score(scores, costs, budget, layers):
     """Tries all numbers of channels; of a layer the best ones are taken."""
-    best = 0.0
+    best = -1.0
     for counts in itertools.product(*(range(c.channels + 1) for c in layers)):
         named = {c.name: n for c, n in zip(layers, counts)}
         if costs.memory_bytes(named) <= budget.memory_limit() and costs.macs(
@@ -29,7 +42,8 @@ def best_score(scores, costs, budget, layers):
                 np.sort(scores[name])[::-1][:n].sum()
                 for name, n in named.items()
             )
-            best = max(best, score)
+            if any(counts):
+                best = max(best, score)
     return best
 
 
@@ -59,7 +73,8 @@ def test_no_plan_exceeds_its_budget(criterion, random_instance):
         assert plan.macs == costs.macs(counts)
         assert plan.memory_bytes <= budget.memory_limit()
         assert plan.macs <= budget.macs_limit(costs.full_macs)
-        total = sum(scores[n][list(c)].sum() for n, c in plan.channels.items())
+        values = worth(scores, costs, criterion)
+        total = sum(values[n][list(c)].sum() for n, c in plan.channels.items())
         assert plan.score == pytest.approx(total)
     assert plans > 200
 
@@ -83,17 +98,17 @@ def test_a_larger_budget_never_lowers_the_score(criterion, random_instance):
 
 @pytest.mark.parametrize(
     ("criterion", "mean_gap", "share_exact"),
-    [("pointwise", 0.02, 0.88), ("tinytrain", 0.04, 0.75)],
+    [("earliest", 0.002, 0.97), ("tinytrain", 0.04, 0.75)],
 )
 def test_gap_to_exhaustive_search(
     criterion, mean_gap, share_exact, random_instance, candidates
 ):
     """How much score is lost, over instances of three layers up to 3 wide.
 
-    Measured over 2,700 of them, against the best choice among the layers that
-    the criterion may train: pointwise reaches it in 92 % and loses 1.0 % of
-    the score on average, tinytrain reaches it in 81 % and loses 2.6 %; both
-    at most 47 %. Neither refuses a budget that some plan fits.
+    Measured against the best choice among the layers that the criterion may
+    train: earliest reaches it in 99 % and loses 0.03 % of the score on
+    average, tinytrain reaches it in 81 % and loses 2.6 %, at most 49 %.
+    Neither refuses a budget that some plan fits.
     """
     rng = np.random.default_rng(2)
     ratios = []
@@ -103,14 +118,15 @@ def test_gap_to_exhaustive_search(
             int(random_memory(rng, costs)), float(rng.uniform(0.05, 1.0))
         )
         layers = candidates(costs, criterion)
-        best = best_score(scores, costs, budget, layers)
+        values = worth(scores, costs, criterion)
+        best = best_score(values, costs, budget, layers)
         plan = try_select(scores, costs, budget, criterion)
-        if best == 0.0:
+        if best < 0:
             assert plan is None
             continue
         assert plan is not None
         assert plan.score <= best * (1 + 1e-12)
-        ratios.append(plan.score / best)
+        ratios.append(plan.score / best if best else 1.0)
     ratios = np.array(ratios)
     assert 1 - ratios.mean() < mean_gap
     assert (ratios > 1 - 1e-9).mean() > share_exact
