@@ -38,7 +38,9 @@ def tinytrain(net: keras.Model, settings: Settings) -> PlanLearner:
 
 
 @register(
-    "tinytrain-matched", title="TinyTrain, budget of SparseUpdate", adaptive=True
+    "tinytrain-matched",
+    title="TinyTrain, budget of SparseUpdate",
+    adaptive=True,
 )
 def tinytrain_matched(net: keras.Model, settings: Settings) -> PlanLearner:
     """Is `tinytrain` with the memory and the MACs that SparseUpdate takes.
