@@ -61,7 +61,7 @@ def tinytrain_matched(net: keras.Model, settings: Settings) -> PlanLearner:
 def _budget(settings: Settings) -> Budget:
     if settings.budget is None:
         raise ValueError(
-            "Expected a budget for this method, as "
+            "Expected a budget for the tinytrain methods, as "
             'Budget(memory="1MB", macs=6_500_000). Received: budget=None'
         )
     return settings.budget
