@@ -103,8 +103,7 @@ void depthwise_conv2d_backward_input(int fast, const Window* window,
 }
 
 void depthwise_conv2d_backward_filter(int fast, const Window* window,
-                                      const float* input,
-                                      const float* d_output,
+                                      const float* input, const float* d_output,
                                       const uint16_t* index, int count,
                                       float* d_filter) {
   const Channels channels = {index, count};

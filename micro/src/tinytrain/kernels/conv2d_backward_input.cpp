@@ -5,78 +5,95 @@
 namespace tinytrain {
 namespace {
 
-// Adds the products of d_output of four pixels, `step` apart, with four
-// channels of the filters, for `count` filters `row_size` apart.
+// Four channels of four positions of a matrix product, in registers: adds up,
+// filter by filter, d_output times that row.
 template <typename Weight, typename Lanes>
-TINYTRAIN_INLINE void AddFilters4(const float* d_output, int step,
-                                  const Weight* filter, int row_size,
-                                  const Lanes& lanes, int count,
-                                  Quad<float> sums[4]) {
-  const float* d0 = d_output;
-  const float* d1 = d0 + step;
-  const float* d2 = d1 + step;
-  const float* d3 = d2 + step;
-  Quad<float> s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
-  for (const float* end = d0 + count; d0 != end; filter += row_size) {
+struct Tile4 {
+  const float* d0;
+  const float* d1;
+  const float* d2;
+  const float* d3;
+  Quad<float> s0, s1, s2, s3;
+  const Lanes& lanes;
+
+  TINYTRAIN_INLINE Tile4(const float* d_output, int step, const Lanes& l)
+      : d0(d_output), d1(d0 + step), d2(d1 + step), d3(d2 + step), lanes(l) {
+    s0.Fill(0.0f);
+    s1 = s2 = s3 = s0;
+  }
+
+  TINYTRAIN_INLINE void Visit(const Weight* row) {
     Quad<float> w;
-    w.Load(filter, lanes);
+    w.Load(row, lanes);
     s0.AddProduct(*d0++, w);
     s1.AddProduct(*d1++, w);
     s2.AddProduct(*d2++, w);
     s3.AddProduct(*d3++, w);
   }
-  sums[0] = s0;
-  sums[1] = s1;
-  sums[2] = s2;
-  sums[3] = s3;
-}
+};
 
-// The same of one pixel.
+// The same of one position.
 template <typename Weight, typename Lanes>
-TINYTRAIN_INLINE void AddFilters1(const float* d_output, const Weight* filter,
-                                  int row_size, const Lanes& lanes, int count,
-                                  Quad<float>* sums) {
-  Quad<float> s = *sums;
-  for (const float* end = d_output + count; d_output != end;
-       filter += row_size) {
+struct Tile1 {
+  const float* d;
+  Quad<float> sums;
+  const Lanes& lanes;
+
+  TINYTRAIN_INLINE void Visit(const Weight* row) {
     Quad<float> w;
-    w.Load(filter, lanes);
-    s.AddProduct(*d_output++, w);
+    w.Load(row, lanes);
+    sums.AddProduct(*d++, w);
   }
-  *sums = s;
+};
+
+template <typename Weight, typename Lanes>
+TINYTRAIN_NOINLINE void BackwardPixels4(const float* d_output, int out,
+                                        const Rows<Weight>& filter, int in,
+                                        int first, const Lanes& lanes,
+                                        float* d_input) {
+  Tile4<Weight, Lanes> tile(d_output, out, lanes);
+  VisitRows(filter, out, in, first, &tile);
+  tile.s0.AddTo(lanes.count, d_input);
+  tile.s1.AddTo(lanes.count, d_input + in);
+  tile.s2.AddTo(lanes.count, d_input + 2 * in);
+  tile.s3.AddTo(lanes.count, d_input + 3 * in);
 }
 
-// Four channels, from `first` on, of a matrix product over all positions.
+// Adds the products of one position with all filters, from `offset` in each.
+template <typename Weight, typename Lanes>
+TINYTRAIN_NOINLINE void AddFilters(const float* d_output, int out,
+                                   const Rows<Weight>& filter, int row_size,
+                                   int offset, const Lanes& lanes,
+                                   Quad<float>* sums) {
+  Tile1<Weight, Lanes> tile = {d_output, *sums, lanes};
+  VisitRows(filter, out, row_size, offset, &tile);
+  *sums = tile.sums;
+}
+
 template <typename Weight, typename Lanes>
 void BackwardPointwise(const Window& w, const float* d_output,
                        const Rows<Weight>& filter, int first,
                        const Lanes& lanes, float* d_input) {
   const int in = w.input.channels;
   const int out = w.output.channels;
-  const int positions = w.input.positions();
-  for (int p = 0; p < positions;) {
-    const int pixels = positions - p < 4 ? 1 : 4;
-    Quad<float> sums[4];
-    for (int i = 0; i < 4; ++i) sums[i].Fill(0.0f);
-    RowReader<Weight> rows(filter, in);
-    while (rows.channel() < out) {
-      const float* from = d_output + p * out + rows.channel();
-      int count;
-      const Weight* row = rows.NextRun(out, &count) + first;
-      if (pixels == 4) {
-        AddFilters4(from, out, row, in, lanes, count, sums);
-      } else {
-        AddFilters1(from, row, in, lanes, count, sums);
-      }
-    }
-    for (int i = 0; i < pixels; ++i, ++p) {
-      sums[i].AddTo(lanes.count, d_input + p * in + first);
-    }
+  d_input += first;
+  int left = w.input.positions();
+  for (; left >= 4; left -= 4) {
+    BackwardPixels4(d_output, out, filter, in, first, lanes, d_input);
+    d_output += 4 * out;
+    d_input += 4 * in;
+  }
+  for (; left > 0; --left) {
+    Quad<float> sums;
+    sums.Fill(0.0f);
+    AddFilters(d_output, out, filter, in, first, lanes, &sums);
+    sums.AddTo(lanes.count, d_input);
+    d_output += out;
+    d_input += in;
   }
 }
 
-// Four channels of the input at (row, column): gathers from all outputs over
-// it.
+// Gathers what reaches the input at (row, column) from all outputs over it.
 template <typename Weight, typename Lanes>
 Quad<float> BackwardPixel(const Window& w, const float* d_output,
                           const Rows<Weight>& filter, int row, int column,
@@ -93,15 +110,9 @@ Quad<float> BackwardPixel(const Window& w, const float* d_output,
     const int k = row + w.pad_top - y * w.stride_height;
     for (int x = xs.begin; x < xs.end; ++x) {
       const int l = column + w.pad_left - x * w.stride_width;
-      const float* from = d_output + (y * w.output.width + x) * out;
-      const int offset = (k * w.kernel_width + l) * in + first;
-      RowReader<Weight> rows(filter, w.taps() * in);
-      while (rows.channel() < out) {
-        const float* d = from + rows.channel();
-        int count;
-        const Weight* filters = rows.NextRun(out, &count) + offset;
-        AddFilters1(d, filters, w.taps() * in, lanes, count, &sums);
-      }
+      AddFilters(d_output + (y * w.output.width + x) * out, out, filter,
+                 w.taps() * in, (k * w.kernel_width + l) * in + first, lanes,
+                 &sums);
     }
   }
   return sums;
@@ -115,12 +126,12 @@ void BackwardBlock(const Window& w, const float* d_output,
     BackwardPointwise(w, d_output, filter, first, lanes, d_input);
     return;
   }
-  float* to = d_input + first;
+  d_input += first;
   for (int row = 0; row < w.input.height; ++row) {
     for (int column = 0; column < w.input.width; ++column) {
       BackwardPixel(w, d_output, filter, row, column, first, lanes)
-          .AddTo(lanes.count, to);
-      to += w.input.channels;
+          .AddTo(lanes.count, d_input);
+      d_input += w.input.channels;
     }
   }
 }

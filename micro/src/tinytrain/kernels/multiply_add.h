@@ -7,6 +7,8 @@
 
 // Cores whose compiler optimises for size must still keep a tile in registers.
 #define TINYTRAIN_INLINE inline __attribute__((always_inline))
+// And a loop over a tile must not share registers with what is around it.
+#define TINYTRAIN_NOINLINE __attribute__((noinline))
 
 namespace tinytrain {
 

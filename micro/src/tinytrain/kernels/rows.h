@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "tinytrain/kernels/multiply_add.h"
+
 namespace tinytrain {
 
 // A list of output channels, ascending and distinct: mask[c] == 1 for these.
@@ -45,30 +47,8 @@ class RowReader {
     return *Next();
   }
 
-  // Returns the first row of a run of rows that lie one behind the other, and
-  // sets `*count` to their number, at least 1. Call it while channels are left
-  // of `channels`.
-  const T* NextRun(int channels, int* count) {
-    const bool trained = IsTrained();
-    const int first = channel_;
-    const T* row = Next();
-    if (trained) {
-      while (channel_ < channels && IsTrained()) {
-        ++channel_;
-        ++next_;
-      }
-    } else {
-      channel_ =
-          next_ < rows_.replaced.count ? rows_.replaced.index[next_] : channels;
-    }
-    *count = channel_ - first;
-    return row;
-  }
-
-  int channel() const { return channel_; }
-
  private:
-  bool IsTrained() const {
+  TINYTRAIN_INLINE bool IsTrained() const {
     return next_ < rows_.replaced.count &&
            rows_.replaced.index[next_] == channel_;
   }
@@ -78,6 +58,31 @@ class RowReader {
   int channel_;  // Of the row that comes next.
   int next_;     // The trained row that comes next.
 };
+
+// Calls `visitor->Visit(row + offset)` for each row of `size` values, in the
+// order of their channels. In a loop that holds a tile in registers, a base row
+// costs as if there were no others.
+template <typename T, typename Visitor>
+TINYTRAIN_INLINE void VisitRows(const Rows<T>& rows, int channels, int size,
+                                int offset, Visitor* visitor) {
+  const T* base = rows.base + offset;
+  const T* trained = rows.replaced.count > 0 ? rows.trained + offset : nullptr;
+  const uint16_t* index = rows.replaced.index;
+  const uint16_t* const end = index + rows.replaced.count;
+  for (int c = 0;;) {
+    const int stop = index == end ? channels : *index;
+    for (; c < stop; ++c) {
+      visitor->Visit(base);
+      base += size;
+    }
+    if (index == end) return;
+    visitor->Visit(trained);
+    trained += size;
+    base += size;
+    ++c;
+    ++index;
+  }
+}
 
 }  // namespace tinytrain
 
