@@ -42,7 +42,13 @@ def build(path: Path, *flags: str) -> Path:
         partial = path.with_suffix(f".{os.getpid()}")
         subprocess.run(
             [
-                *(compiler(), "-std=gnu++11", "-O2", "-march=native", "-shared"),
+                *(
+                    compiler(),
+                    "-std=gnu++11",
+                    "-O2",
+                    "-march=native",
+                    "-shared",
+                ),
                 *("-fPIC", "-ffp-contract=off", *WARNINGS, f"-I{SOURCES}"),
                 *flags,
                 *(str(HERE / "harness.cpp"), *engine_sources()),

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from kernel_cases import Case, layers
-from kernel_library import Rows
 
 
 def assert_close(actual, expected):
@@ -19,7 +18,7 @@ def assert_close(actual, expected):
 
 def expect(case):
     """Returns outputs and gradients of TensorFlow."""
-    layer, (n_in, _) = case.layer, case.layer.channels
+    layer = case.layer
     x = tf.Variable(case.input[None])
     filter_ = tf.Variable(case.filter)
     bias = tf.Variable(case.bias)
@@ -27,8 +26,7 @@ def expect(case):
     with tf.GradientTape() as tape:
         padded = tf.pad(x, [(0, 0), (top, bottom), (left, right), (0, 0)])
         if case.depthwise:
-            # TensorFlow has one stride there: the strides' common divisor,
-            # then every so many rows or columns.
+            # TensorFlow has no unequal strides here, so it takes every output.
             kernel = tf.transpose(filter_, (0, 1, 3, 2))
             y = tf.nn.depthwise_conv2d(padded, kernel, (1, 1, 1, 1), "VALID")
             y = y[:, :: layer.stride[0], :: layer.stride[1]]
