@@ -35,10 +35,17 @@ def expected(build_folder):
     return bits_of_host(build_folder, "plain", "-std=gnu++11", "-O0")
 
 
-def test_flags_change_no_bit(build_folder, expected):
-    flags = ("-std=gnu++17", "-O3", "-march=native", "-ffp-contract=fast")
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("-std=gnu++17", "-O3", "-march=native", "-ffp-contract=fast"),
+        (*kernel_library.SANITIZE, "-fno-sanitize-recover"),
+    ],
+    ids=["fast", "sanitized"],
+)
+def test_flags_change_no_bit(build_folder, expected, flags):
     assert len(expected.splitlines()) > 80
-    assert bits_of_host(build_folder, "fast", *flags) == expected
+    assert bits_of_host(build_folder, flags[0], *flags) == expected
 
 
 @pytest.mark.parametrize(
