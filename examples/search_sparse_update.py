@@ -30,7 +30,9 @@ from keras_tinytrain.scheme_search import search_scheme
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("net", "mcunet", "Net of the zoo, or a .keras file.")
-flags.DEFINE_enum("weights", "imagenet", ["imagenet", "none"], "Of the zoo.")
+flags.DEFINE_enum(
+    "weights", "imagenet", ["imagenet", "meta", "none"], "Of the zoo."
+)
 flags.DEFINE_string(
     "dataset",
     "mini_imagenet_val",

@@ -2,7 +2,7 @@
 
 from keras_tinytrain.meta.progress import plot_curve
 from keras_tinytrain.meta.recipe import STYLES, Recipe
-from keras_tinytrain.meta.strategies import make_strategy
+from keras_tinytrain.meta.strategies import is_chief, make_strategy
 from keras_tinytrain.meta.train import meta_train
 from keras_tinytrain.zoo.weight_files import (
     load_weights_file,
@@ -12,6 +12,7 @@ from keras_tinytrain.zoo.weight_files import (
 __all__ = [
     "STYLES",
     "Recipe",
+    "is_chief",
     "load_weights_file",
     "make_strategy",
     "meta_train",

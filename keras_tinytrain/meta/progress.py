@@ -127,9 +127,14 @@ def plot_curve(
                 if prefix + name in record
             ]
             if points:
-                marker = "o" if prefix else ""
-                axes.plot(*zip(*points), marker, ls="-", color=color, ms=3)
-                axes.plot([], [], color=color, label=label)
+                marker = "o" if prefix else None
+                axes.plot(
+                    *zip(*points),
+                    color=color,
+                    label=label,
+                    marker=marker,
+                    markersize=3,
+                )
         axes.set_xlabel("Episodes")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(True, color="#dcdfe6", linewidth=0.7)

@@ -114,11 +114,12 @@ class Run:
         except _GONE as error:
             if self.replicas.count == 1:
                 raise
+            said = error.message.splitlines()[0].rpartition("}} ")[2]
             raise RuntimeError(
                 f"Expected all {self.replicas.count} replicas to take part in "
-                f"{self._place()}. Received: {error.message.splitlines()[0]} "
-                f"({type(error).__name__}). A worker is gone; start all of "
-                "them again, the same call goes on from the last checkpoint"
+                f"{self._place()}. Received: {said} ({type(error).__name__}). "
+                "A worker is gone; start all of them again: the same call goes "
+                "on from the last checkpoint"
             ) from error
         return self.now.history
 

@@ -46,7 +46,7 @@ class Source:
             for name in self.classes
         }
         self._number = {name: i for i, name in enumerate(self.classes)}
-        digest = hashlib.sha256(images.tobytes())
+        digest = hashlib.sha256(images)
         digest.update(repr((self.name, images.shape, self._items)).encode())
         self.digest = digest.hexdigest()[:12]
         with tf.device("CPU:0"):
