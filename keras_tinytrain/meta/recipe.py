@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -160,11 +159,6 @@ class Recipe:
                 f"Received: {text[:200]}"
             )
         return cls(**values)
-
-    @property
-    def fingerprint(self) -> str:
-        """Twelve digits that change with any value."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
     def _check_integer(self, name: str, least: int) -> None:
         value = getattr(self, name)
