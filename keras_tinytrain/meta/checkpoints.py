@@ -104,20 +104,23 @@ def read_checkpoint(
     try:
         with np.load(path) as arrays:
             about = json.loads(arrays["about"].tobytes())
-            _check_format(path, about)
+            kind = about["format"], about["version"]
             values, slots = arrays["values"], arrays["slots"]
-    except (KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (
+        AttributeError,
+        EOFError,
+        KeyError,
+        OSError,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+    ) as error:
         raise _not_one(path, str(error)) from error
+    if kind != (FORMAT, VERSION):
+        raise _not_one(path, f"format={kind[0]!r}, version={kind[1]!r}")
     _check_run(path, about["run"], run)
     state = State(tf.constant(values), tf.constant(slots), about["step"])
     return Checkpoint(state, about["history"], about["best"])
-
-
-def _check_format(path: pathlib.Path, about: Any) -> None:
-    found = about if isinstance(about, dict) else {}
-    kind = found.get("format"), found.get("version")
-    if kind != (FORMAT, VERSION):
-        raise _not_one(path, f"format={kind[0]!r}, version={kind[1]!r}")
 
 
 def _not_one(path: pathlib.Path, received: str) -> ValueError:
