@@ -1,9 +1,9 @@
 """A tiny source and net for meta-training, and a run in a process of its own.
 
-    python tests/meta_sources.py FOLDER [KILL_AT]
+    python tests/meta_sources.py FOLDER [KILL_AT | mirrored]
 
 trains for a few episodes as `TF_CONFIG` says, and ends without a word when it
-is about to run step KILL_AT.
+is about to run step KILL_AT; or as two replicas in one process.
 """
 
 import json
@@ -57,14 +57,28 @@ def build_source(classes=5, count=8, seed=0, size=20):
     return ArrayDataset(images, labels, name="stripes")
 
 
-def main(folder, kill_at=None):
+def two_replicas():
+    """Makes two devices of the CPU, as a host with two accelerators has."""
+    import tensorflow as tf
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def main(folder, how=None):
     """Trains, and writes what came of it."""
     from keras_tinytrain import meta
     from keras_tinytrain.meta.replicas import Replicas
 
-    strategy = meta.make_strategy(patience=20)
-    if kill_at is not None:
-        train, left = Replicas.train, iter(range(int(kill_at)))
+    if how == "mirrored":
+        strategy, how = two_replicas(), None
+    else:
+        strategy = meta.make_strategy(patience=60)
+    if how is not None:
+        train, left = Replicas.train, iter(range(int(how)))
 
         def dying(*args):
             if next(left, None) is None:

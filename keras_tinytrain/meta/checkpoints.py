@@ -8,7 +8,6 @@ import os
 import pathlib
 import zipfile
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -102,7 +101,8 @@ def read_checkpoint(
     if not path.exists():
         return None
     try:
-        with np.load(path) as arrays:
+        # By itself np.load leaves a damaged file open.
+        with open(path, "rb") as file, np.load(file) as arrays:
             about = json.loads(arrays["about"].tobytes())
             kind = about["format"], about["version"]
             values, slots = arrays["values"], arrays["slots"]
