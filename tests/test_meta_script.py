@@ -62,8 +62,6 @@ def test_a_net_is_trained_and_written(flags, tmp_path):
         ("--recipe=ways=5", "Expected name=value with a name of the recipe"),
         ("--recipe=styles=0.5", "as styles.grey or one of batch, "),
         ("--recipe=way=9", "at least 9 classes"),
-        ("--recipe=styles.cubist=0.1", "names among invert, grey"),
-        ("--source=cubs", "Expected the name of a dataset, or a path"),
         ("more", "Expected flags only"),
     ],
 )

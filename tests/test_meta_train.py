@@ -307,6 +307,25 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path, checkpoint):
     assert os.listdir(tmp_path) == [path.name]
 
 
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (20, "Expected to write logs of the run. Received: "),
+        (5000, "Expected to write the checkpoint '.*'. Received: File too"),
+        (15000, "Expected to draw '.*curve.png'. Received: File too large"),
+    ],
+)
+def test_a_disk_that_is_full_from_the_start(tmp_path, size, message):
+    """Whatever file it is that finds no room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        with pytest.raises(OSError, match=message):
+            train(tmp_path, validation=None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_other_files_are_refused(tmp_path, checkpoint, monkeypatch):
     path = tmp_path / "checkpoint.npz"
     write_checkpoint(path, checkpoint, {})

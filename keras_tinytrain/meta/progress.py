@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import shutil
 import sys
 import time
@@ -109,6 +108,9 @@ def plot_curve(
 
     Returns:
         Whether it was drawn.
+
+    Raises:
+        OSError: If it cannot be written.
     """
     try:
         from matplotlib.figure import Figure
@@ -142,8 +144,12 @@ def plot_curve(
     panels[1].set_ylabel("Accuracy (%)")
     panels[1].legend(frameon=False)
     figure.suptitle("Meta-training", fontsize=12)
-    # Not over a picture of a run that had got further.
-    part = pathlib.Path(path).with_suffix(".part.png")
-    figure.savefig(part)
-    os.replace(part, path)
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"Expected to draw {str(path)!r}. Received: {error.strerror}. All "
+            "else is safe; make room and run the same again",
+        ) from error
     return True

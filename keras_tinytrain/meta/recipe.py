@@ -144,22 +144,6 @@ class Recipe:
         """Returns the recipe as one line, names sorted."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
-    @classmethod
-    def from_json(cls, text: str) -> Recipe:
-        """Reads what `to_json` wrote; a name that is not there is default.
-
-        Raises:
-            ValueError: If it is no JSON object, or has an unknown name.
-        """
-        values = json.loads(text)
-        known = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or not values.keys() <= known:
-            raise ValueError(
-                f"Expected a JSON object of {', '.join(sorted(known))}. "
-                f"Received: {text[:200]}"
-            )
-        return cls(**values)
-
     def _check_integer(self, name: str, least: int) -> None:
         value = getattr(self, name)
         whole = isinstance(value, int) and not isinstance(value, bool)

@@ -111,6 +111,14 @@ class Run:
         except KeyboardInterrupt:
             self._save()
             raise
+        except (tf.errors.UnknownError, tf.errors.ResourceExhaustedError) as e:
+            if "events.out" not in e.message:
+                raise
+            raise OSError(
+                "Expected to write logs of the run. Received: "
+                f"{' '.join(e.message.split())}. Make room and run the same "
+                "again: it goes on from the last checkpoint"
+            ) from e
         except _GONE as error:
             if self.replicas.count == 1:
                 raise
@@ -203,7 +211,6 @@ class Run:
             if self.judge is not None:
                 best = read_checkpoint(self.folder / BEST, self.about)
                 state = best.state if best else state
-            plot_curve(self.now.history, self.folder / "curve.png")
         self.learner.finish(self.replicas.agree(state))
 
     def _save(self) -> None:
