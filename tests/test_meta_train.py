@@ -136,6 +136,40 @@ def test_a_broken_run_ends_as_an_unbroken_one(
     ]
 
 
+def test_ctrl_c_in_a_validation_skips_none(unbroken, tmp_path, monkeypatch):
+    """The step in front of it runs again, and so does the validation."""
+    real, count = Replicas.judge, itertools.count()
+
+    def judge(*args):
+        if next(count) == 1:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(Replicas, "judge", judge)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path)
+    about = json.loads(read(tmp_path / "checkpoint.npz")["about"].tobytes())
+    assert about["step"] == 3
+    weights, history = train(tmp_path)
+    assert_equal(weights, unbroken[1])
+    assert history == unbroken[2]
+
+
+def test_ctrl_c_before_the_first_step_keeps_the_checkpoint(
+    unbroken, monkeypatch
+):
+    path = unbroken[0] / "checkpoint.npz"
+    before = path.read_bytes()
+
+    def agree(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Replicas, "agree", agree)
+    with pytest.raises(KeyboardInterrupt):
+        train(unbroken[0])
+    assert path.read_bytes() == before
+
+
 def test_a_run_that_is_done_is_not_run_again(unbroken, interrupt):
     interrupt(0, AssertionError("trains again"))
     weights, history = train(unbroken[0])
@@ -164,7 +198,6 @@ def test_it_learns_to_tell_classes_that_it_has_not_seen(tmp_path):
     # Guessing would be at ln 3.
     *_, last = [x["val_loss"] for x in history if "val_loss" in x]
     losses = [x["loss"] for x in history if "loss" in x]
-    print(losses, last)
     assert last < 0.5
     assert sum(losses[-20:]) < 0.7 * sum(losses[:20])
 

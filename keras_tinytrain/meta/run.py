@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import json
 import math
 import pathlib
@@ -72,6 +73,8 @@ class Run:
         self.size, self.judged, self.every = size, judged, every
         self.folder, self.stream = folder, stream
         self.now = Checkpoint(learner.start())
+        # As it was after the last step and all that belongs to it.
+        self._whole: Checkpoint | None = None
         self._window = collections.defaultdict(list)
         self._log = max(1, self.recipe.steps // POINTS)
 
@@ -109,26 +112,15 @@ class Run:
                 self._steps(writer)
             self._finish()
         except KeyboardInterrupt:
-            self._save()
+            if self._whole is not None:
+                self._save(self._whole)
             raise
-        except (tf.errors.UnknownError, tf.errors.ResourceExhaustedError) as e:
-            if "events.out" not in e.message:
+        except tf.errors.OpError as error:
+            if "events.out" in error.message:
+                raise self._no_room(error) from error
+            if self.replicas.count == 1 or not isinstance(error, _GONE):
                 raise
-            raise OSError(
-                "Expected to write logs of the run. Received: "
-                f"{' '.join(e.message.split())}. Make room and run the same "
-                "again: it goes on from the last checkpoint"
-            ) from e
-        except _GONE as error:
-            if self.replicas.count == 1:
-                raise
-            said = error.message.splitlines()[0].rpartition("}} ")[2]
-            raise RuntimeError(
-                f"Expected all {self.replicas.count} replicas to take part in "
-                f"{self._place()}. Received: {said} ({type(error).__name__}). "
-                "A worker is gone; start all of them again: the same call goes "
-                "on from the last checkpoint"
-            ) from error
+            raise self._alone(error) from error
         return self.now.history
 
     def _resume(self) -> None:
@@ -147,6 +139,9 @@ class Run:
             self.source, first, recipe.episodes, recipe.batch, augment=True
         )
         while self.now.state.step < recipe.steps:
+            self._whole = dataclasses.replace(
+                self.now, history=list(self.now.history)
+            )
             state = self.now.state
             rate = recipe.rate(state.step)
             totals = self.replicas.train(state.values, feed, recipe.batch)
@@ -165,7 +160,7 @@ class Run:
             if saves:
                 start = time.monotonic()
                 self._validate(writer, progress)
-                self._save()
+                self._save(self.now)
                 progress.pause(time.monotonic() - start)
         progress.end()
 
@@ -213,11 +208,11 @@ class Run:
                 state = best.state if best else state
         self.learner.finish(self.replicas.agree(state))
 
-    def _save(self) -> None:
+    def _save(self, checkpoint: Checkpoint) -> None:
         if self.folder is not None:
             path = self.folder / CHECKPOINT
-            write_checkpoint(path, self.now, self.about)
-            plot_curve(self.now.history, self.folder / "curve.png")
+            write_checkpoint(path, checkpoint, self.about)
+            plot_curve(checkpoint.history, self.folder / "curve.png")
 
     def _record(
         self,
@@ -247,6 +242,24 @@ class Run:
             f"Expected a finite loss and finite weights in {self._place()}. "
             f"Received: loss={loss}. {kept}. Try a lower learning rate, in "
             "another folder"
+        )
+
+    def _no_room(self, error: tf.errors.OpError) -> OSError:
+        """Says that logs could not be written, mostly as the disk is full."""
+        said = " ".join(error.message.rpartition("}} ")[2].split())
+        return OSError(
+            f"Expected to write logs of the run. Received: {said}. Make room "
+            "and run the same again: it goes on from the last checkpoint"
+        )
+
+    def _alone(self, error: tf.errors.OpError) -> RuntimeError:
+        """Says that another worker does not answer."""
+        said = error.message.splitlines()[0].rpartition("}} ")[2]
+        return RuntimeError(
+            f"Expected all {self.replicas.count} replicas to take part in "
+            f"{self._place()}. Received: {said} ({type(error).__name__}). A "
+            "worker is gone; start all of them again: the same call goes on "
+            "from the last checkpoint"
         )
 
     @property
