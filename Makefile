@@ -1,4 +1,6 @@
-# make demo: sets up and runs the main job; make test: sets up and tests.
+# make demo: sets up and runs the main job; make test: sets up and tests;
+# make test-arm: the tests on emulated Cortex-M cores, which `make test` skips
+# where there are no tools for them.
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +17,7 @@ endif
 OMNIGLOT := $(if $(KERAS_TINYTRAIN_WEIGHTS),$\
   $(wildcard $(KERAS_TINYTRAIN_DATA)/omniglot))
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-arm lint clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/digits.py --folder=$(BUILD)/digits
@@ -30,6 +32,10 @@ endif
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+
+test-arm: $(VENV)/test
+	TINYTRAIN_REQUIRE_ARM=1 $(BIN)/python -m pytest tests/micro \
+	  -k 'cortex_m'
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

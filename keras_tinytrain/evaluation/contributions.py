@@ -41,7 +41,7 @@ def measure_contributions(
     source: str,
     layers: Sequence[int] | None = None,
     ratios: Sequence[float] = RATIOS,
-    tasks: int = 10,
+    tasks: int = 30,
     seed: int = 0,
     steps: int = STEPS,
 ) -> Contributions:
@@ -63,7 +63,7 @@ def measure_contributions(
         layers: Numbers of the layers to measure, from 0; the later half of
             all when None.
         ratios: Shares of a layer's weights.
-        tasks: Number of tasks.
+        tasks: Number of tasks. Of 8, a gain is known to about a point.
         seed: Seed of the first task; task i has `seed + i`.
         steps: Training steps.
 

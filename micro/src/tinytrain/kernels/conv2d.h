@@ -1,0 +1,51 @@
+#ifndef TINYTRAIN_KERNELS_CONV2D_H_
+#define TINYTRAIN_KERNELS_CONV2D_H_
+
+#include "tinytrain/kernels/rows.h"
+#include "tinytrain/shape.h"
+
+// Convolution of one example. With H x W positions and C channels of
+// `window.input`, Y x X positions and F channels of `window.output`, and K x L
+// taps, tensors are
+//   input, d_input    (H, W, C)
+//   output, d_output  (Y, X, F)
+//   filter            rows of F channels, each (K, L, C)
+//   bias              rows of F channels, each one value
+// Gradients are added to what is there. No kernel here needs scratch memory.
+// All trust `window` to be what `CheckWindow` lets pass.
+namespace tinytrain {
+
+void Conv2DForward(const Window& window, const float* input,
+                   const Rows<float>& filter, const Rows<float>& bias,
+                   float* output);
+
+void Conv2DBackwardInput(const Window& window, const float* d_output,
+                         const Rows<float>& filter, float* d_input);
+
+// Computes the rows of `channels` alone.
+void Conv2DBackwardFilter(const Window& window, const float* input,
+                          const float* d_output, const Channels& channels,
+                          float* d_filter);  // (channels.count, K, L, C)
+
+// Of any layer with a bias: sums over positions.
+void BiasBackward(const Shape& output, const float* d_output,
+                  const Channels& channels,
+                  float* d_bias);  // (channels.count)
+
+// What the kernels above are tested against, bit for bit: the sums written
+// down, in the same order.
+namespace reference {
+
+void Conv2DForward(const Window& window, const float* input,
+                   const Rows<float>& filter, const Rows<float>& bias,
+                   float* output);
+void Conv2DBackwardInput(const Window& window, const float* d_output,
+                         const Rows<float>& filter, float* d_input);
+void Conv2DBackwardFilter(const Window& window, const float* input,
+                          const float* d_output, const Channels& channels,
+                          float* d_filter);
+
+}  // namespace reference
+}  // namespace tinytrain
+
+#endif  // TINYTRAIN_KERNELS_CONV2D_H_

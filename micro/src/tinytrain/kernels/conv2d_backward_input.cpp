@@ -1,0 +1,153 @@
+#include "tinytrain/kernels/conv2d.h"
+#include "tinytrain/kernels/quad.h"
+#include "tinytrain/kernels/taps.h"
+
+namespace tinytrain {
+namespace {
+
+// Four channels of four positions of a matrix product, in registers: adds up,
+// filter by filter, d_output times that row.
+template <typename Weight, typename Lanes>
+struct Tile4 {
+  const float* d0;
+  const float* d1;
+  const float* d2;
+  const float* d3;
+  Quad<float> s0, s1, s2, s3;
+  const Lanes& lanes;
+
+  TINYTRAIN_INLINE Tile4(const float* d_output, int step, const Lanes& l)
+      : d0(d_output), d1(d0 + step), d2(d1 + step), d3(d2 + step), lanes(l) {
+    s0.Fill(0.0f);
+    s1 = s2 = s3 = s0;
+  }
+
+  TINYTRAIN_INLINE void Visit(const Weight* row) {
+    Quad<float> w;
+    w.Load(row, lanes);
+    s0.AddProduct(*d0++, w);
+    s1.AddProduct(*d1++, w);
+    s2.AddProduct(*d2++, w);
+    s3.AddProduct(*d3++, w);
+  }
+};
+
+// The same of one position.
+template <typename Weight, typename Lanes>
+struct Tile1 {
+  const float* d;
+  Quad<float> sums;
+  const Lanes& lanes;
+
+  TINYTRAIN_INLINE void Visit(const Weight* row) {
+    Quad<float> w;
+    w.Load(row, lanes);
+    sums.AddProduct(*d++, w);
+  }
+};
+
+template <typename Weight, typename Lanes>
+TINYTRAIN_NOINLINE void BackwardPixels4(const float* d_output, int out,
+                                        const Rows<Weight>& filter, int in,
+                                        int first, const Lanes& lanes,
+                                        float* d_input) {
+  Tile4<Weight, Lanes> tile(d_output, out, lanes);
+  VisitRows(filter, out, in, first, &tile);
+  tile.s0.AddTo(lanes.count, d_input);
+  tile.s1.AddTo(lanes.count, d_input + in);
+  tile.s2.AddTo(lanes.count, d_input + 2 * in);
+  tile.s3.AddTo(lanes.count, d_input + 3 * in);
+}
+
+// Adds the products of one position with all filters, from `offset` in each.
+template <typename Weight, typename Lanes>
+TINYTRAIN_NOINLINE void AddFilters(const float* d_output, int out,
+                                   const Rows<Weight>& filter, int row_size,
+                                   int offset, const Lanes& lanes,
+                                   Quad<float>* sums) {
+  Tile1<Weight, Lanes> tile = {d_output, *sums, lanes};
+  VisitRows(filter, out, row_size, offset, &tile);
+  *sums = tile.sums;
+}
+
+template <typename Weight, typename Lanes>
+void BackwardPointwise(const Window& w, const float* d_output,
+                       const Rows<Weight>& filter, int first,
+                       const Lanes& lanes, float* d_input) {
+  const int in = w.input.channels;
+  const int out = w.output.channels;
+  d_input += first;
+  int left = w.input.positions();
+  for (; left >= 4; left -= 4) {
+    BackwardPixels4(d_output, out, filter, in, first, lanes, d_input);
+    d_output += 4 * out;
+    d_input += 4 * in;
+  }
+  for (; left > 0; --left) {
+    Quad<float> sums;
+    sums.Fill(0.0f);
+    AddFilters(d_output, out, filter, in, first, lanes, &sums);
+    sums.AddTo(lanes.count, d_input);
+    d_output += out;
+    d_input += in;
+  }
+}
+
+// Gathers what reaches the input at (row, column) from all outputs over it.
+template <typename Weight, typename Lanes>
+Quad<float> BackwardPixel(const Window& w, const float* d_output,
+                          const Rows<Weight>& filter, int row, int column,
+                          int first, const Lanes& lanes) {
+  const int in = w.input.channels;
+  const int out = w.output.channels;
+  const Range ys = OutputsOver(row, w.kernel_height, w.stride_height, w.pad_top,
+                               w.output.height);
+  const Range xs = OutputsOver(column, w.kernel_width, w.stride_width,
+                               w.pad_left, w.output.width);
+  Quad<float> sums;
+  sums.Fill(0.0f);
+  for (int y = ys.begin; y < ys.end; ++y) {
+    const int k = row + w.pad_top - y * w.stride_height;
+    for (int x = xs.begin; x < xs.end; ++x) {
+      const int l = column + w.pad_left - x * w.stride_width;
+      AddFilters(d_output + (y * w.output.width + x) * out, out, filter,
+                 w.taps() * in, (k * w.kernel_width + l) * in + first, lanes,
+                 &sums);
+    }
+  }
+  return sums;
+}
+
+template <typename Weight, typename Lanes>
+void BackwardBlock(const Window& w, const float* d_output,
+                   const Rows<Weight>& filter, int first, const Lanes& lanes,
+                   float* d_input) {
+  if (w.pointwise()) {
+    BackwardPointwise(w, d_output, filter, first, lanes, d_input);
+    return;
+  }
+  d_input += first;
+  for (int row = 0; row < w.input.height; ++row) {
+    for (int column = 0; column < w.input.width; ++column) {
+      BackwardPixel(w, d_output, filter, row, column, first, lanes)
+          .AddTo(lanes.count, d_input);
+      d_input += w.input.channels;
+    }
+  }
+}
+
+}  // namespace
+
+void Conv2DBackwardInput(const Window& window, const float* d_output,
+                         const Rows<float>& filter, float* d_input) {
+  const int in = window.input.channels;
+  int c = 0;
+  for (; c + 4 <= in; c += 4) {
+    BackwardBlock(window, d_output, filter, c, FourLanes(), d_input);
+  }
+  if (c < in) {
+    BackwardBlock(window, d_output, filter, c, SomeLanes(in - c), d_input);
+  }
+}
+
+}  // namespace tinytrain

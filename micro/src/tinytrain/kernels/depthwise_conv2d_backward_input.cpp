@@ -1,0 +1,82 @@
+#include "tinytrain/kernels/depthwise_conv2d.h"
+#include "tinytrain/kernels/depthwise_panel.h"
+#include "tinytrain/kernels/taps.h"
+
+namespace tinytrain {
+namespace {
+
+// Computes the channels of one panel. An input gathers from the outputs over
+// it, whose taps run in reverse; the taps are the same again `stride` inputs
+// further on, with the next outputs.
+template <typename Weight, typename Lanes>
+void BackwardPanel(const Window& w, const float* d_output, const Weight* panel,
+                   const Lanes& lanes, float* d_input) {
+  const int depth = w.input.channels;
+  const int stride = w.stride_width;
+  TapWalk walk;
+  walk.source_row = w.output.width * depth;
+  walk.source_column = depth;
+  walk.panel_row = -w.stride_height * w.kernel_width * kPanelChannels;
+  walk.panel_column = -stride * kPanelChannels;
+  for (int row = 0; row < w.input.height; ++row) {
+    const Range ys = OutputsOver(row, w.kernel_height, w.stride_height,
+                                 w.pad_top, w.output.height);
+    const int k = row + w.pad_top - ys.begin * w.stride_height;
+    const float* d_output_row = d_output + ys.begin * walk.source_row;
+    const Weight* panel_row = panel + k * w.kernel_width * kPanelChannels;
+    walk.rows = ys.size();
+    for (int phase = 0; phase < stride; ++phase) {
+      for (int column = phase; column < w.input.width;) {
+        const Range xs = OutputsOver(column, w.kernel_width, stride, w.pad_left,
+                                     w.output.width);
+        const int l = column + w.pad_left - xs.begin * stride;
+        const float* from = d_output_row + xs.begin * depth;
+        const Weight* taps = panel_row + l * kPanelChannels;
+        float* to = d_input + column * depth;
+        walk.columns = xs.size();
+        Quad<float> sum0;
+        sum0.Fill(0.0f);
+        // Neither end cuts a tap off.
+        if (l + stride >= w.kernel_width && xs.end < w.output.width &&
+            column + stride < w.input.width) {
+          Quad<float> sum1 = sum0;
+          AddTaps2(from, depth, taps, walk, lanes, &sum0, &sum1);
+          sum0.AddTo(lanes.count, to);
+          sum1.AddTo(lanes.count, to + stride * depth);
+          column += 2 * stride;
+        } else {
+          AddTaps1(from, taps, walk, lanes, &sum0);
+          sum0.AddTo(lanes.count, to);
+          column += stride;
+        }
+      }
+    }
+    d_input += w.input.width * depth;
+  }
+}
+
+}  // namespace
+
+size_t DepthwiseConv2DBackwardInputScratchBytes(const Window& window) {
+  return kPanelChannels * window.taps() * sizeof(float);
+}
+
+void DepthwiseConv2DBackwardInput(const Window& window, const float* d_output,
+                                  const Rows<float>& filter, void* scratch,
+                                  float* d_input) {
+  const int channels = window.input.channels;
+  Panel<float> panel(window, filter, scratch);
+  for (int c = 0; c < channels; c += kPanelChannels) {
+    if (c + kPanelChannels <= channels) {
+      const FourLanes four = {};
+      BackwardPanel(window, d_output + c, panel.Pack(c, four), four,
+                    d_input + c);
+    } else {
+      const SomeLanes some(channels - c);
+      BackwardPanel(window, d_output + c, panel.Pack(c, some), some,
+                    d_input + c);
+    }
+  }
+}
+
+}  // namespace tinytrain

@@ -1,0 +1,120 @@
+#ifndef TINYTRAIN_KERNELS_DEPTHWISE_PANEL_H_
+#define TINYTRAIN_KERNELS_DEPTHWISE_PANEL_H_
+
+#include "tinytrain/kernels/quad.h"
+#include "tinytrain/kernels/rows.h"
+#include "tinytrain/shape.h"
+
+namespace tinytrain {
+
+const int kPanelChannels = 4;
+
+// Brings the taps of four channels at a time together, trained ones from their
+// slice: (K, L, 4).
+template <typename Weight>
+class Panel {
+ public:
+  Panel(const Window& window, const Rows<Weight>& filter, void* scratch)
+      : filter_(filter),
+        taps_(window.taps()),
+        channels_(window.input.channels),
+        next_(0),
+        panel_(static_cast<Weight*>(scratch)) {}
+
+  // Calls come in the order of the channels.
+  template <typename Lanes>
+  const Weight* Pack(int first, const Lanes& lanes) {
+    const Weight* from = filter_.base + first;
+    Weight* to = panel_;
+    for (int t = taps_; t > 0; --t) {
+      to[0] = from[0];
+      to[1] = from[lanes.offset1];
+      to[2] = from[lanes.offset2];
+      to[3] = from[lanes.offset3];
+      from += channels_;
+      to += kPanelChannels;
+    }
+    for (; next_ < filter_.replaced.count; ++next_) {
+      const int lane = filter_.replaced.index[next_] - first;
+      if (lane >= lanes.count) break;
+      const Weight* row = filter_.trained + next_ * taps_;
+      for (int t = 0; t < taps_; ++t)
+        panel_[kPanelChannels * t + lane] = row[t];
+    }
+    return panel_;
+  }
+
+ private:
+  const Rows<Weight>& filter_;
+  const int taps_;
+  const int channels_;
+  int next_;  // The trained row that comes next.
+  Weight* const panel_;
+};
+
+// How to walk over the taps of one result: their number, and the steps from one
+// to the next in the source and in the panel.
+struct TapWalk {
+  int rows;
+  int columns;
+  int source_row;
+  int source_column;
+  int panel_row;
+  int panel_column;
+};
+
+// Sums over the taps of two results whose sources are `pair` apart.
+template <typename Acc, typename Source, typename Weight, typename Lanes>
+TINYTRAIN_INLINE void AddTaps2(const Source* source, int pair,
+                               const Weight* panel, const TapWalk& walk,
+                               const Lanes& lanes, Quad<Acc>* sum0,
+                               Quad<Acc>* sum1) {
+  Quad<Acc> s0 = *sum0, s1 = *sum1;
+  for (int k = walk.rows; k > 0; --k) {
+    const Source* x0 = source;
+    const Source* x1 = source + pair;
+    const Weight* w = panel;
+    for (int l = walk.columns; l > 0; --l) {
+      Quad<Acc> a, b, weights;
+      weights.Load(w, FourLanes());
+      a.Load(x0, lanes);
+      b.Load(x1, lanes);
+      s0.AddProduct(a, weights);
+      s1.AddProduct(b, weights);
+      x0 += walk.source_column;
+      x1 += walk.source_column;
+      w += walk.panel_column;
+    }
+    source += walk.source_row;
+    panel += walk.panel_row;
+  }
+  *sum0 = s0;
+  *sum1 = s1;
+}
+
+// The same of one result.
+template <typename Acc, typename Source, typename Weight, typename Lanes>
+TINYTRAIN_INLINE void AddTaps1(const Source* source, const Weight* panel,
+                               const TapWalk& walk, const Lanes& lanes,
+                               Quad<Acc>* sum) {
+  Quad<Acc> s = *sum;
+  for (int k = walk.rows; k > 0; --k) {
+    const Source* x = source;
+    const Weight* w = panel;
+    for (int l = walk.columns; l > 0; --l) {
+      Quad<Acc> a, weights;
+      weights.Load(w, FourLanes());
+      a.Load(x, lanes);
+      s.AddProduct(a, weights);
+      x += walk.source_column;
+      w += walk.panel_column;
+    }
+    source += walk.source_row;
+    panel += walk.panel_row;
+  }
+  *sum = s;
+}
+
+}  // namespace tinytrain
+
+#endif  // TINYTRAIN_KERNELS_DEPTHWISE_PANEL_H_

@@ -1,0 +1,89 @@
+#ifndef TINYTRAIN_KERNELS_ROWS_H_
+#define TINYTRAIN_KERNELS_ROWS_H_
+
+#include <stdint.h>
+
+#include "tinytrain/kernels/multiply_add.h"
+
+namespace tinytrain {
+
+// A list of output channels, ascending and distinct: mask[c] == 1 for these.
+struct Channels {
+  const uint16_t* index;
+  int count;
+};
+
+// The weights of a layer, a row per output channel: the trained rows come from
+// a slice in RAM, the others are read in place from flash. Nothing is copied.
+template <typename T>
+struct Rows {
+  const T* base;      // (channels, size); null for rows of zeros, of a bias.
+  const T* trained;   // (replaced.count, size)
+  Channels replaced;  // The channels of `trained`.
+};
+
+// Walks over the rows in the order of their channels.
+template <typename T>
+class RowReader {
+ public:
+  RowReader(const Rows<T>& rows, int size)
+      : rows_(rows), size_(size), channel_(0), next_(0) {}
+
+  // Returns the row of the next channel.
+  const T* Next() {
+    if (IsTrained()) {
+      ++channel_;
+      return rows_.trained + size_ * next_++;
+    }
+    return rows_.base + size_ * channel_++;
+  }
+
+  // Returns the value of the next channel, of rows of size 1.
+  T NextValue() {
+    if (rows_.base == nullptr && !IsTrained()) {
+      ++channel_;
+      return T(0);
+    }
+    return *Next();
+  }
+
+ private:
+  TINYTRAIN_INLINE bool IsTrained() const {
+    return next_ < rows_.replaced.count &&
+           rows_.replaced.index[next_] == channel_;
+  }
+
+  const Rows<T>& rows_;
+  const int size_;
+  int channel_;  // Of the row that comes next.
+  int next_;     // The trained row that comes next.
+};
+
+// Calls `visitor->Visit(row + offset)` for each row of `size` values, in the
+// order of their channels. In a loop that holds a tile in registers, a base row
+// costs as if there were no others.
+template <typename T, typename Visitor>
+TINYTRAIN_INLINE void VisitRows(const Rows<T>& rows, int channels, int size,
+                                int offset, Visitor* visitor) {
+  const T* base = rows.base + offset;
+  const T* trained = rows.replaced.count > 0 ? rows.trained + offset : nullptr;
+  const uint16_t* index = rows.replaced.index;
+  const uint16_t* const end = index + rows.replaced.count;
+  for (int c = 0;;) {
+    const int stop = index == end ? channels : *index;
+    for (; c < stop; ++c) {
+      visitor->Visit(base);
+      base += size;
+    }
+    if (index == end) return;
+    visitor->Visit(trained);
+    trained += size;
+    base += size;
+    ++c;
+    ++index;
+  }
+}
+
+}  // namespace tinytrain
+
+#endif  // TINYTRAIN_KERNELS_ROWS_H_
