@@ -25,7 +25,9 @@ first task (which traces), median of the others, scoring and selecting."""
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("net", "mcunet", "Net of the zoo, or a .keras file.")
-flags.DEFINE_enum("weights", "imagenet", ["imagenet", "none"], "Of the zoo.")
+flags.DEFINE_enum(
+    "weights", "imagenet", ["imagenet", "meta", "none"], "Of the zoo."
+)
 flags.DEFINE_integer("image_size", 128, "Height and width in pixels.")
 flags.DEFINE_string("dataset", "omniglot", "A known dataset, or a folder.")
 flags.DEFINE_integer("way", 0, "Classes of a task; 0: as Meta-Dataset.")

@@ -27,7 +27,9 @@ RUNNERS = ["", "DirectRunner", "FlinkRunner", "SparkRunner", "DataflowRunner"]
 FLAGS = flags.FLAGS
 flags.DEFINE_string("records", "build/records.jsonl", "File of records.")
 flags.DEFINE_list("nets", NETS, "Nets of the zoo, or .keras files.")
-flags.DEFINE_enum("weights", "imagenet", ["imagenet", "none"], "Of the zoo.")
+flags.DEFINE_enum(
+    "weights", "imagenet", ["imagenet", "meta", "none"], "Of the zoo."
+)
 flags.DEFINE_list("datasets", list(datasets.TARGETS), "Names, or folders.")
 flags.DEFINE_list("methods", methods.names(), "Ways to learn.")
 flags.DEFINE_integer("episodes", 20, "Tasks of each dataset.")

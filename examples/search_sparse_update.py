@@ -30,7 +30,9 @@ from keras_tinytrain.scheme_search import search_scheme
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("net", "mcunet", "Net of the zoo, or a .keras file.")
-flags.DEFINE_enum("weights", "imagenet", ["imagenet", "none"], "Of the zoo.")
+flags.DEFINE_enum(
+    "weights", "imagenet", ["imagenet", "meta", "none"], "Of the zoo."
+)
 flags.DEFINE_string(
     "dataset",
     "mini_imagenet_val",
@@ -115,8 +117,7 @@ def main(argv: list[str]) -> None:
     if argv[1:]:
         raise ValueError(f"Expected flags only. Received: {argv[1:]}")
     memory = ktt.Budget(memory=FLAGS.memory).memory_bytes
-    net = Net(FLAGS.net, FLAGS.weights, FLAGS.net)
-    net = load_net(net, FLAGS.image_size)
+    net = load_net(Net(FLAGS.net, FLAGS.weights, FLAGS.net), FLAGS.image_size)
     model = ktt.wrap(net)
     costs = ktt.layer_costs(model)
     try:
@@ -132,8 +133,8 @@ def main(argv: list[str]) -> None:
         scheme = evolve_scheme(gains, costs, memory, **settings)
     plan = ktt.sparse_update_plan(model, scheme, cost_model="paper")
     plan.summary()
-    kilobytes = SchemeMemory(costs, FLAGS.memory_model).of(scheme) / 8 / 1024
-    print(f"Memory, {FLAGS.memory_model} model: {kilobytes:.1f} KB")
+    bits = SchemeMemory(costs, FLAGS.memory_model).of(scheme)
+    print(f"Memory, {FLAGS.memory_model} model: {bits / 8192:.1f} KB")
     print(f"Sum of measured gains: {100 * gains.of(scheme):+.1f} points")
     out = pathlib.Path(FLAGS.out)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """On-device few-shot training of small Keras CNNs inside a budget."""
 
-from keras_tinytrain import datasets, methods, zoo
+from keras_tinytrain import datasets, meta, methods, zoo
 from keras_tinytrain.adapters import add_lite_residuals
 from keras_tinytrain.budget import Budget, LayerCost, LayerCosts
 from keras_tinytrain.callbacks import StaticSparse, TaskAdaptiveSparse
@@ -36,6 +36,7 @@ __all__ = [
     "full_plan",
     "last_layer_plan",
     "layer_costs",
+    "meta",
     "methods",
     "sample_episode",
     "select",

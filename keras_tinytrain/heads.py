@@ -75,22 +75,27 @@ def prototypes(
     return tf.math.divide_no_nan(total, count[:, None])
 
 
-def cosine_logits(embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
+def cosine_logits(
+    embeddings: tf.Tensor,
+    class_vectors: tf.Tensor,
+    scale: float | tf.Tensor = SCALE,
+) -> tf.Tensor:
     """Compares embeddings with class vectors.
 
     Args:
         embeddings: `(n, depth)`.
         class_vectors: `(way, depth)`.
+        scale: What the cosine is multiplied by.
 
     Returns:
-        `(n, way)`, 10 times the cosine of the angle between them.
+        `(n, way)`, `scale` times the cosine of the angle between them.
 
     Reference:
         - [PMF](https://arxiv.org/abs/2204.07305), section 3.
     """
     embeddings = tf.math.l2_normalize(embeddings, axis=-1)
     class_vectors = tf.math.l2_normalize(class_vectors, axis=-1)
-    return SCALE * tf.matmul(embeddings, class_vectors, transpose_b=True)
+    return scale * tf.matmul(embeddings, class_vectors, transpose_b=True)
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

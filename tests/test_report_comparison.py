@@ -14,6 +14,7 @@ from keras_tinytrain.report.pairs import (
     compared,
     difference,
 )
+from keras_tinytrain.report.starts import start_tables
 
 RIVALS = ("full", "tinytl", "sparseupdate")
 
@@ -196,3 +197,41 @@ def test_a_report_without_tinytrain_compares_nothing(tmp_path):
             text = (tmp_path / method / name).read_text()
             assert ("Is TinyTrain better" in text) == compares
             assert ("TinyTrain minus the others" in text) == compares
+
+
+def test_meta_trained_weights_stand_beside_imagenet_weights(tmp_path):
+    """Gains are taken within an episode, over what both have."""
+    meta = ("mcunet", "meta")
+    before = {("none", "cub"): (0.5, 0.7), ("none", "omniglot"): (0.4, 0.4)}
+    after = {
+        ("none", "cub"): (0.6, 0.9, 0.1),
+        ("none", "omniglot"): (0.4, 0.8),
+        ("tinytrain", "cub"): (0.9,),
+    }
+    episodes = [
+        record(method, dataset, i, accuracy, net)
+        for net, values in ((NET, before), (meta, after))
+        for (method, dataset), accuracies in values.items()
+        for i, accuracy in enumerate(accuracies)
+    ]
+    records = Records(PROTOCOL, episodes)
+    (table,) = start_tables(Summary(records))
+    none = row(table, "None")
+    # 10 and 20 points: standard deviation sqrt(50), over sqrt(2): 5.
+    assert none["cub"].ours == "+15.0 \u00b1 9.8"
+    assert none["cub"].best
+    assert none["omniglot"].ours == "+20.0 \u00b1 39.2"
+    assert not none["omniglot"].best
+    assert none["ImageNet weights"].ours.startswith("50.0 ")
+    assert none["Gain"].ours.startswith("+17.5 ")
+    assert none["Episodes"].ours == "2"
+    ours = row(table, "TinyTrain")
+    assert ours["Gain"].lacking
+    write_report(records, tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "Accuracy of mcunet, meta-trained weights" in text
+    assert (
+        "| mcunet imagenet, MiB | mcunet imagenet, M MACs | mcunet meta" in text
+    )
+    only = Records(PROTOCOL, [r for r in episodes if r["weights"] == "meta"])
+    assert start_tables(Summary(only)) == []

@@ -154,7 +154,7 @@ def test_adapt_learns_omniglot_with_mcunet(tmp_path):
         ("--methods=none,tinytrian", "nearest first one of: tinytrain, "),
         ("--memory=2KB", "The smallest in memory takes "),
         ("mcunet", "Received: ['mcunet']"),
-        ("--weights=imagnet", "<imagenet|none>"),
+        ("--weights=imagnet", "<imagenet|meta|none>"),
     ],
 )
 def test_adapt_says_what_is_wrong_with_a_flag(digits, flag, message):

@@ -197,7 +197,7 @@ def test_unknown_name_lists_the_nearest_first():
 
 @every_net
 def test_unknown_weights(name):
-    message = "None or 'imagenet'.*Received: weights='imagnet'"
+    message = "None, 'imagenet' or 'meta'.*Received: weights='imagnet'"
     with pytest.raises(ValueError, match=message):
         zoo.build(name, weights="imagnet")
 

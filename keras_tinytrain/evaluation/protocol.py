@@ -72,8 +72,8 @@ class Net:
 
     Attributes:
         name: What records call it.
-        weights: `"imagenet"` or `"none"` of a net of the zoo; the hash of a
-            file, so that records of other weights stay apart.
+        weights: `"imagenet"`, `"meta"` or `"none"` of a net of the zoo; the
+            hash of a file, so that records of other weights stay apart.
         source: Its name in the zoo, or the path of a `.keras` file.
     """
 

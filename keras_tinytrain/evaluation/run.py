@@ -46,7 +46,7 @@ def evaluate(
         methods: Names of methods.
         episodes: Number of episodes of each dataset.
         seed: `seed + i` is the seed of episode i.
-        weights: `"imagenet"` or `"none"`, of nets of the zoo.
+        weights: `"imagenet"`, `"meta"` or `"none"`, of nets of the zoo.
         protocol: How episodes are drawn and learned, and the budget. By
             default Meta-Dataset's episodes and the published budgets.
         processes: Worker processes, one per core when None. Each keeps

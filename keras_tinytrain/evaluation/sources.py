@@ -22,7 +22,7 @@ def find_nets(
 
     Args:
         sources: Names of nets of the zoo, or `.keras` files.
-        weights: `"imagenet"` or `"none"`, of nets of the zoo.
+        weights: `"imagenet"`, `"meta"` or `"none"`, of nets of the zoo.
         method_names: What will learn with them.
         protocol: What episodes share.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from keras_tinytrain.report.means import Mean, mean_of, mean_over
 from keras_tinytrain.report.summary import Summary
 
@@ -23,15 +26,39 @@ def difference(
         other: The method to compare with.
         dataset: The dataset.
     """
-    ours, theirs = (
-        {
-            (record["seed"], record["episode"]): 100 * record["accuracy"]
-            for record in summary.records(net, method, dataset)
-        }
-        for method in (OURS, other)
+    return _paired(
+        summary.records(net, OURS, dataset),
+        summary.records(net, other, dataset),
     )
-    pairs = sorted(ours.keys() & theirs.keys())
-    return mean_of([ours[x] - theirs[x] for x in pairs]) if pairs else None
+
+
+def gain(
+    summary: Summary,
+    nets: tuple[tuple[str, str], tuple[str, str]],
+    method: str,
+    dataset: str,
+) -> Mean | None:
+    """Returns by how many points a net is above another, by one method.
+
+    Args:
+        summary: What records say.
+        nets: The net that is better, one would hope, and the other.
+        method: The method.
+        dataset: The dataset.
+    """
+    return _paired(*(summary.records(net, method, dataset) for net in nets))
+
+
+def _paired(
+    ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]
+) -> Mean | None:
+    """Returns the mean difference over the episodes of both."""
+    first, second = (
+        {(r["seed"], r["episode"]): 100 * r["accuracy"] for r in records}
+        for records in (ours, theirs)
+    )
+    pairs = sorted(first.keys() & second.keys())
+    return mean_of([first[x] - second[x] for x in pairs]) if pairs else None
 
 
 def average_difference(

@@ -90,6 +90,12 @@ class Summary:
         targets = TARGETS if set(TARGETS) & set(asked) else ()
         self.datasets = [*targets, *(x for x in asked if x not in targets)]
 
+    def label(self, net: tuple[str, str]) -> str:
+        """Returns a short name of a net, its weights only where they tell."""
+        name, weights = net
+        alike = [other for other in self.nets if other[0] == name]
+        return name if len(alike) == 1 else f"{name} {weights}"
+
     def methods(self, net: tuple[str, str]) -> list[str]:
         """Lists the methods of a net: those run, and those published.
 

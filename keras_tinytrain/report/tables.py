@@ -66,7 +66,8 @@ def cost_table(summary: Summary) -> Table:
     """Returns memory and MACs by method and net, run or published."""
     columns, rows = ["Method"], []
     for net in summary.nets:
-        columns += [f"{net[0]}, MiB", f"{net[0]}, M MACs"]
+        name = summary.label(net)
+        columns += [f"{name}, MiB", f"{name}, M MACs"]
     for method in summary.every_method():
         cells = []
         for net in summary.nets:
@@ -113,8 +114,9 @@ def time_table(summary: Summary) -> Table:
             cells.append(Cell("" if chosen is None else write_number(chosen)))
         rows.append((title(method), tuple(cells)))
     columns = ["Method"]
-    for net, _ in summary.nets:
-        columns += [f"{net}, s", f"{net}, choosing"]
+    for net in summary.nets:
+        name = summary.label(net)
+        columns += [f"{name}, s", f"{name}, choosing"]
     return Table(
         "Time of an episode",
         tuple(columns),
@@ -132,4 +134,6 @@ def describe(net: tuple[str, str]) -> str:
         return f"{name}, random weights"
     if weights == "imagenet":
         return f"{name}, ImageNet weights"
+    if weights == "meta":
+        return f"{name}, meta-trained weights"
     return f"{name}, {weights}"

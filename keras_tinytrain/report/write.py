@@ -18,6 +18,7 @@ from keras_tinytrain.report.figures import draw_times, draw_tradeoff
 from keras_tinytrain.report.page import write_page
 from keras_tinytrain.report.pairs import compared
 from keras_tinytrain.report.spreadsheet import to_csv
+from keras_tinytrain.report.starts import start_tables
 from keras_tinytrain.report.style import DARK, LIGHT, Theme
 from keras_tinytrain.report.summary import Summary, title
 from keras_tinytrain.report.tables import (
@@ -53,6 +54,7 @@ def write_report(records: Records, folder: str | os.PathLike) -> list[str]:
     summary = Summary(records)
     tables = [
         *(accuracy_table(summary, net) for net in summary.nets),
+        *start_tables(summary),
         *_comparisons(summary),
         cost_table(summary),
         time_table(summary),

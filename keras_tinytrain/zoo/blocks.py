@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_tinytrain.zoo.shipped import load_meta
 from keras_tinytrain.zoo.weights import check_weights, load_imagenet
 
 # One row of a network: (expansion, channels, repeats, kernel, stride).
@@ -100,7 +101,7 @@ def build_backbone(
         name: Name of the model.
         checkpoint: Name of its published weights, see `load_imagenet`.
         stages: The table; `Stage` says what a row means.
-        weights: `None` (random) or `"imagenet"`.
+        weights: `None` (random), `"imagenet"` or `"meta"`.
         input_shape: Height, width and channels of an image.
         include_top: Whether to end in the 1000 ImageNet logits.
         mix_channels: Outputs of a last 1x1 convolution, or `None` for none.
@@ -113,6 +114,11 @@ def build_backbone(
     """
     check_weights(weights)
     _check_input_shape(input_shape)
+    if weights == "meta" and include_top:
+        raise ValueError(
+            "Expected `include_top=False` with `weights='meta'`, which have no "
+            f"classifier. Received: include_top={include_top}"
+        )
     if weights == "imagenet" and include_top and mix_channels is not None:
         raise ValueError(
             "Expected `include_top=False` or `weights=None` with `mix=True`: "
@@ -143,6 +149,8 @@ def build_backbone(
     model = keras.Model(image, x, name=name)
     if weights == "imagenet":
         load_imagenet(model, checkpoint)
+    if weights == "meta":
+        load_meta(model)
     return model
 
 

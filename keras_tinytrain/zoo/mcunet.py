@@ -34,7 +34,8 @@ def MCUNet(
     "pool".
 
     Args:
-        weights: `"imagenet"`, or `None` for random ones.
+        weights: `"imagenet"`; `"meta"`, meta-trained from these and part of
+            the library; or `None` for random ones.
         input_shape: Height, width and channels. Sides of at least 32, or
             `None`.
         include_top: Whether to end in the 1000 ImageNet logits, a `Dense`

@@ -38,14 +38,15 @@ def ProxylessNAS(
     "mix", "pool".
 
     Args:
-        weights: `"imagenet"`, or `None` for random ones.
+        weights: `"imagenet"`; `"meta"`, meta-trained from these and part of
+            the library; or `None` for random ones.
         input_shape: Height, width and channels. Sides of at least 32, or
             `None`.
         include_top: Whether to end in the 1000 ImageNet logits, a `Dense`
             layer named "classifier", instead of the pooled features.
         mix: Whether to append the 1x1 convolution, 96 to 384 channels, that
             the network of the TinyTrain paper has. Nobody published weights
-            for it: with `weights="imagenet"` this one layer stays random,
+            for it: this one layer stays random with any `weights`,
             and `include_top` is refused.
 
     Returns:

@@ -69,9 +69,9 @@ class Int8Layer(NamedTuple):
 
 def check_weights(weights: str | None) -> None:
     """Raises `ValueError` unless the zoo knows `weights`."""
-    if weights not in (None, "imagenet"):
+    if weights not in (None, "imagenet", "meta"):
         raise ValueError(
-            "Expected `weights` to be None or 'imagenet'. "
+            "Expected `weights` to be None, 'imagenet' or 'meta'. "
             f"Received: weights={weights!r}"
         )
 

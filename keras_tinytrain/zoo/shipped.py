@@ -1,0 +1,36 @@
+"""Weights that come with the library: meta-trained, and hence `"meta"`."""
+
+from pathlib import Path
+
+import keras
+
+from keras_tinytrain.zoo.weight_files import load_weights_file
+
+FOLDER = Path(__file__).parent / "meta"
+
+# Of the file of each net, which is called as the net. docs/meta_training.md
+# says how a file comes to be here.
+SHA256: dict[str, str] = {}
+
+
+def load_meta(model: keras.Model) -> None:
+    """Sets the weights of a backbone to the meta-trained ones.
+
+    Nothing is downloaded. A layer called "mix" is left alone.
+
+    Args:
+        model: A model of the zoo, without classifier.
+
+    Raises:
+        FileNotFoundError: If there are none for this net.
+        ValueError: If the file is damaged.
+    """
+    path = FOLDER / f"{model.name}.npz"
+    if model.name not in SHA256 or not path.is_file():
+        known = ", ".join(sorted(SHA256)) or "no net yet"
+        raise FileNotFoundError(
+            "Expected a net that has meta-trained weights in this version, "
+            f"which are: {known}. Received: {model.name!r}. Use "
+            "weights='imagenet', and meta-train them (docs/meta_training.md)"
+        )
+    load_weights_file(model, path, sha256=SHA256[model.name])
