@@ -11,8 +11,8 @@ MAJOR, MINOR = 1, 0
 BYTE_ORDER = 0x01020304
 NONE = 0xFFFFFFFF
 NO_LIMIT = 0xFFFFFFFFFFFFFFFF
-# Where the bytes begin that the CRC covers.
-COVERED = 20
+# Where the CRC of all other bytes lies.
+CRC = slice(16, 20)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,9 +160,7 @@ TRAINING = Record(
         "most_macs": "Q",
     },
 )
-PLAN = Record(
-    "plan", {"layer": "I", "flags": "I", "count": "I", "first": "I"}
-)
+PLAN = Record("plan", {"layer": "I", "flags": "I", "count": "I", "first": "I"})
 CHECKPOINT = Record(
     "checkpoint",
     _START
@@ -229,9 +227,14 @@ BY_INPUT, EVERY_BIAS = 1, 2
 
 def seal(data: bytes) -> bytes:
     """Writes size and CRC into the start of a blob or checkpoint."""
-    covered = data[:12] + struct.pack("<I", len(data)) + data[16:]
-    crc = struct.pack("<I", zlib.crc32(covered[COVERED:]))
-    return covered[:16] + crc + covered[COVERED:]
+    data = data[:12] + struct.pack("<I", len(data)) + data[16:]
+    crc = struct.pack("<I", crc_of(data))
+    return data[: CRC.start] + crc + data[CRC.stop :]
+
+
+def crc_of(data: bytes) -> int:
+    """Computes the CRC of a blob or checkpoint."""
+    return zlib.crc32(data[CRC.stop :], zlib.crc32(data[: CRC.start]))
 
 
 def check_start(record: Record, magic: bytes, data: bytes) -> dict:
@@ -263,7 +266,7 @@ def check_start(record: Record, magic: bytes, data: bytes) -> dict:
             f"header of at least {record.size}. Received: {len(data)} bytes, "
             f"header_size={start['header_size']}"
         )
-    crc = zlib.crc32(data[COVERED : start["size"]])
+    crc = crc_of(data[: start["size"]])
     if start["crc"] != crc:
         raise ValueError(
             f"Expected an undamaged {what} file with CRC-32 "

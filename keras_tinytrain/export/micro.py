@@ -25,7 +25,7 @@ from keras_tinytrain.export.contents import (
 from keras_tinytrain.export.lowering import Graph, lower, tail
 from keras_tinytrain.model import AdaptiveModel
 from keras_tinytrain.plan import UpdatePlan
-from keras_tinytrain.selection import first_affordable, select
+from keras_tinytrain.selection import CRITERIA, first_affordable, select
 
 MAX_WAY = 10
 
@@ -82,7 +82,7 @@ def export_micro(
             `keras_tinytrain.layer_costs`.
         from_pixels: Whether to write the whole network. Otherwise it is the
             tail from the first layer that may train, cut where one tensor
-            passes.
+            passes; also the whole network if that is its first layer.
         max_way: Most classes of a task.
 
     Returns:
@@ -109,10 +109,17 @@ def export_micro(
             f"Expected max_way to be an integer from {least} to 65535. "
             f"Received: max_way={max_way!r}"
         )
+    if criterion not in CRITERIA:
+        raise ValueError(
+            f"Expected criterion to be one of {CRITERIA}. Received: "
+            f"criterion={criterion!r}"
+        )
     costs = layer_costs(model, cost_model=cost_model)
     whole = lower(model.network)
     candidates = _candidates(model.plan, costs, budget, criterion)
-    graph = whole if from_pixels else tail(whole, candidates[0])
+    # A tail from the first layer on would lack no more than a rescaling.
+    is_whole = from_pixels or candidates[0] == costs[0].name
+    graph = whole if is_whole else tail(whole, candidates[0])
     names = layer_names(graph)
     weights = {
         name: kernel_and_bias(name, model.network.layers[name])

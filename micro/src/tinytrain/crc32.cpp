@@ -23,4 +23,9 @@ uint32_t Crc32(const void* bytes, size_t size, uint32_t crc) {
   return ~crc;
 }
 
+uint32_t FileCrc(const uint8_t* bytes, size_t size) {
+  const size_t behind = kCrcOffset + sizeof(uint32_t);
+  return Crc32(bytes + behind, size - behind, Crc32(bytes, kCrcOffset));
+}
+
 }  // namespace tinytrain

@@ -14,7 +14,6 @@ const uint32_t kByteOrder = 0x01020304;
 const uint16_t kMajorVersion = 1;
 const uint32_t kAbsent = 0xFFFFFFFF;
 const uint64_t kNoLimit = 0xFFFFFFFFFFFFFFFF;
-const uint32_t kCrcBegin = 20;         // The CRC covers all from here on.
 const uint32_t kSectionAlignment = 16;  // Of kernels and biases too.
 const uint32_t kIgnorable = 0x80000000;  // Of the kinds of sections.
 const uint32_t kMaxOperations = 4096;

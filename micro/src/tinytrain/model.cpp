@@ -142,8 +142,7 @@ Refusal Model::CheckHeader(size_t size) const {
       h.header_size > h.size) {
     return Refuse(Flaw::kHeader, 0, sizeof(format::Header), h.header_size);
   }
-  const uint32_t crc =
-      Crc32(blob_ + format::kCrcBegin, h.size - format::kCrcBegin);
+  const uint32_t crc = FileCrc(blob_, h.size);
   if (crc != h.crc) return Refuse(Flaw::kChecksum, 0, h.crc, crc);
   return Ok();
 }
