@@ -119,6 +119,11 @@ class Checkpoint:
         """
         start = layout.check_start(layout.CHECKPOINT, MAGIC, data)
         data = data[: start["size"]]
+        if start["stride"] < layout.TRAINED.size or start["stride"] % 4:
+            raise ValueError(
+                f"Expected rows of at least {layout.TRAINED.size} bytes. "
+                f"Received: {start['stride']}"
+            )
         layers = []
         for i in range(start["layers"]):
             row = layout.TRAINED.unpack(
@@ -190,7 +195,7 @@ def load_checkpoint(model: AdaptiveModel, file: str | os.PathLike) -> None:
         ValueError: If it is damaged, of another version, or of another
             model. The model is unchanged then.
     """
-    checkpoint = _newest(pathlib.Path(file).read_bytes())
+    checkpoint = newest(pathlib.Path(file).read_bytes())
     expected = _expected(model)
     for name in ("base", "head", "embedding"):
         own, received = getattr(expected, name), getattr(checkpoint, name)
@@ -208,10 +213,11 @@ def load_checkpoint(model: AdaptiveModel, file: str | os.PathLike) -> None:
             f"Received: {checkpoint.vectors.shape[1]}"
         )
     names = list(model.network.layers)
-    if any(layer.index >= len(names) for layer in checkpoint.layers):
+    indices = [layer.index for layer in checkpoint.layers]
+    if indices != sorted({*indices} & {*range(len(names))}):
         raise ValueError(
-            f"Expected layers from 0 to {len(names) - 1}. Received: "
-            f"{[layer.index for layer in checkpoint.layers]}"
+            f"Expected layers from 0 to {len(names) - 1}, rising. Received: "
+            f"{indices}"
         )
     masked = list(model.network.layers.values())
     for layer in checkpoint.layers:
@@ -243,8 +249,12 @@ def _expected(model: AdaptiveModel) -> Checkpoint:
     )
 
 
-def _newest(data: bytes) -> Checkpoint:
-    """Reads a checkpoint, or the newer complete one of two slots."""
+def newest(data: bytes) -> Checkpoint:
+    """Reads a checkpoint, or the newer complete one of two slots.
+
+    Raises:
+        ValueError: If none is complete.
+    """
     found, problems = [], []
     half = len(data) // 2
     for slot in (data, data[:half], data[half:]):
