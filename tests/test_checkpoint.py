@@ -11,7 +11,7 @@ from keras import layers
 
 import keras_tinytrain as ktt
 from keras_tinytrain.export import layout
-from keras_tinytrain.export.checkpoint import (
+from keras_tinytrain.export.checkpoint_file import (
     Checkpoint,
     TrainedLayer,
     newest,

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_tinytrain.budget import Budget, LayerCosts
 from keras_tinytrain.export import layout
-from keras_tinytrain.export.lowering import Graph
+from keras_tinytrain.export.device_graph import Graph
 from keras_tinytrain.heads import SCALE
 from keras_tinytrain.masking import Masked
 from keras_tinytrain.network import Network

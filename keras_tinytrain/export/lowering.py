@@ -9,6 +9,12 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
+from keras_tinytrain.export.device_graph import (
+    DeviceOp,
+    Graph,
+    Shape,
+    numbered,
+)
 from keras_tinytrain.export.windows import (
     Padding,
     no_padding,
@@ -19,8 +25,6 @@ from keras_tinytrain.graph import Op
 from keras_tinytrain.masked_layers import MaskedDense, MaskedDepthwiseConv2D
 from keras_tinytrain.masking import Masked
 from keras_tinytrain.network import Network
-
-Shape = tuple[int, int, int]
 
 # What the fields and kernels of a device hold.
 MAX_SIDE, MAX_CHANNELS, MAX_SIZE = 2**14, 2**16 - 1, 2**29 - 1
@@ -37,61 +41,6 @@ _ACTIVATIONS = {
 }
 # Kinds whose kernels clamp their output themselves.
 _CLAMPING = ("conv2d", "depthwise_conv2d", "dense", "add")
-
-
-@dataclasses.dataclass(frozen=True)
-class DeviceOp:
-    """One operation of a device, `output = kind(*inputs)`.
-
-    Attributes:
-        name: Path of the Keras operation.
-        kind: One of `layout.KINDS`.
-        inputs: Numbers of the tensors it reads.
-        output: Number of the tensor it writes.
-        shape: Height, width and channels of the output.
-        activation: `"none"`, `"relu"` or `"relu6"`.
-        kernel: Height and width of the window.
-        strides: Its steps down and across.
-        padding: Zeros or nothing at top, bottom, left and right.
-        layer: Name of the layer whose weights it has, or None.
-        factor: Of `"rescale"`.
-        summand: Of `"rescale"`.
-    """
-
-    name: str
-    kind: str
-    inputs: tuple[int, ...]
-    output: int
-    shape: Shape
-    activation: str = "none"
-    kernel: tuple[int, int] = (1, 1)
-    strides: tuple[int, int] = (1, 1)
-    padding: Padding = (0, 0, 0, 0)
-    layer: str | None = None
-    factor: float = 0.0
-    summand: float = 0.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Graph:
-    """A network for a device: operation i writes tensor i + 1, 0 is the input.
-
-    Attributes:
-        input_shape: Shape of tensor 0.
-        ops: The operations in order; the last one writes the features.
-        cut: Name of the operation that writes tensor 0; empty for pixels.
-        is_vector: Whether the features are a vector, which no head pools.
-    """
-
-    input_shape: Shape
-    ops: tuple[DeviceOp, ...]
-    cut: str
-    is_vector: bool
-
-    @property
-    def shapes(self) -> list[Shape]:
-        """Shapes of all tensors."""
-        return [self.input_shape, *(op.shape for op in self.ops)]
 
 
 def lower(network: Network) -> Graph:
@@ -114,44 +63,7 @@ def lower(network: Network) -> Graph:
     shapes = {0: network.input_shape}
     shapes |= {op.output: op.shape for op in network.ops}
     is_vector = len(shapes[network.features]) == 2
-    return _numbered(lowering.shapes[0], ops, "", is_vector, 0)
-
-
-def tail(graph: Graph, layer: str) -> Graph:
-    """Returns the part from a layer on, or from just before it.
-
-    It is cut where a single tensor passes, the last such place in front of
-    the layer.
-
-    Args:
-        graph: A whole network.
-        layer: Name of a layer of it.
-    """
-    start = [op.layer for op in graph.ops].index(layer)
-    while True:
-        written = {op.output for op in graph.ops[start:]}
-        read = {i for op in graph.ops[start:] for i in op.inputs} - written
-        if len(read) == 1:
-            break
-        start -= 1
-    (boundary,) = read
-    if boundary == 0:
-        return graph
-    before = graph.ops[boundary - 1]
-    return _numbered(
-        before.shape, graph.ops[start:], before.name, graph.is_vector, boundary
-    )
-
-
-def _numbered(shape, ops, cut, is_vector, boundary) -> Graph:
-    """Numbers the tensors anew, `boundary` becoming 0."""
-    number = {boundary: 0}
-    numbered = []
-    for i, op in enumerate(ops):
-        inputs = tuple(number[t] for t in op.inputs)
-        number[op.output] = i + 1
-        numbered.append(dataclasses.replace(op, inputs=inputs, output=i + 1))
-    return Graph(shape, tuple(numbered), cut, is_vector)
+    return numbered(lowering.shapes[0], ops, is_vector=is_vector)
 
 
 def _needed(network: Network) -> list[Op]:

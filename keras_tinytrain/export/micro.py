@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import re
 
 import numpy as np
 
 from keras_tinytrain.budget import Budget, LayerCosts
 from keras_tinytrain.costs import layer_costs
 from keras_tinytrain.export import report
-from keras_tinytrain.export.blob import layer_names, write_blob
+from keras_tinytrain.export.blob_writer import layer_names, write_blob
+from keras_tinytrain.export.c_header import c_header
 from keras_tinytrain.export.contents import (
     base_hash,
     depth,
@@ -22,7 +22,8 @@ from keras_tinytrain.export.contents import (
     plan_records,
     training_record,
 )
-from keras_tinytrain.export.lowering import Graph, lower, tail
+from keras_tinytrain.export.device_graph import Graph, tail
+from keras_tinytrain.export.lowering import lower
 from keras_tinytrain.model import AdaptiveModel
 from keras_tinytrain.plan import UpdatePlan
 from keras_tinytrain.selection import CRITERIA, first_affordable, select
@@ -233,33 +234,3 @@ def _notes(model, graph: Graph, candidates, budget, plan, max_way) -> list[str]:
     else:
         notes.append("Neither plan nor budget: a step trains the head alone.")
     return notes
-
-
-def c_header(name: str, data: bytes) -> str:
-    """Returns a C and C++ header with an aligned array of the bytes.
-
-    Args:
-        name: Name of the network, of which the names in C are made.
-        data: The blob.
-    """
-    name = "tinytrain_" + re.sub(r"\W", "_", name, flags=re.ASCII).lower()
-    lines = [
-        ",".join(map(str, data[i : i + 20])) for i in range(0, len(data), 20)
-    ]
-    body = ",\n".join(lines)
-    return f"""\
-// Written by keras_tinytrain.export_micro. docs/format.md has the format.
-#ifndef {name.upper()}_H_
-#define {name.upper()}_H_
-
-#ifdef __cplusplus
-alignas(16)
-#else
-_Alignas(16)
-#endif
-static const unsigned char {name}[{len(data)}] = {{
-{body}
-}};
-
-#endif  // {name.upper()}_H_
-"""

@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 from blob_versions import longer
 
+import keras_tinytrain as ktt
 from keras_tinytrain.export import layout
 from keras_tinytrain.export.blob import read_blob
 
 HERE = pathlib.Path(__file__).parent
 SOURCE = HERE.parents[1] / "micro" / "src"
 SEEDS = sorted((HERE / "fuzz" / "seeds").glob("*.ttnb"))
-FILES = [SOURCE / "tinytrain" / name for name in ("model.cpp", "crc32.cpp")]
+FILES = [
+    SOURCE / "tinytrain" / f"{name}.cpp"
+    for name in ("model", "model_checks", "crc32")
+]
 STRICT = ["-Wall", "-Wextra", "-Wshadow", "-Werror"]
 DEVICE = ["-fno-exceptions", "-fno-rtti"]
 
@@ -140,6 +144,18 @@ def test_it_sees_what_python_reads(seed, library):
 def test_it_sees_a_later_minor_version(seed, library):
     data = longer(seed.read_bytes())
     assert layout.HEADER.unpack(data)["minor"] == 1
+    check_same(View(library, data), read_blob(data))
+
+
+@pytest.mark.parametrize("from_pixels", [False, True])
+@pytest.mark.parametrize("name", ["mcunet", "mobilenet_v2", "proxyless_nas"])
+def test_it_sees_a_net_of_the_zoo(name, from_pixels, library, tmp_path):
+    model = ktt.wrap(ktt.zoo.build(name, weights=None))
+    budget = ktt.Budget(memory="1MB", macs=6_000_000)
+    result = ktt.export_micro(
+        model, tmp_path, budget=budget, from_pixels=from_pixels
+    )
+    data = result.blob.read_bytes()
     check_same(View(library, data), read_blob(data))
 
 
@@ -376,6 +392,22 @@ def test_it_compiles_for_old_and_new_cores(standard, compiler, tmp_path):
     for file in [*FILES, HERE / "fuzz" / "fuzz_model.cpp"]:
         flags = [f"-std={standard}", "-Os", "-c", *STRICT, *DEVICE]
         build(compiler, tmp_path / "object.o", *flags, file)
+
+
+def test_it_keeps_nothing_and_asks_for_nothing(compiler, tmp_path):
+    """No heap, no static state: of a library it takes `memcpy` at most."""
+    symbols = ""
+    for file in FILES:
+        flags = ["-std=gnu++11", "-Os", "-c", *DEVICE]
+        path = build(compiler, tmp_path / f"{file.stem}.o", *flags, file)
+        symbols += subprocess.check_output(["nm", "-C", path], text=True)
+    kinds = {}
+    for line in symbols.splitlines():
+        kind, name = line[16:].strip().split(" ", 1)
+        kinds.setdefault(kind, set()).add(name)
+    assert not set(kinds) & set("BbDdCGgSs")
+    needed = {n for n in kinds["U"] if not n.startswith("tinytrain::")}
+    assert needed <= {"memcpy", "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
 
 
 def test_crc32_is_that_of_zlib(library):

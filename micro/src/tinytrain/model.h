@@ -57,6 +57,14 @@ struct Refusal {
   uint32_t received;
 
   bool ok() const { return flaw == Flaw::kNone; }
+
+  static Refusal None() { return Of(Flaw::kNone, 0, 0, 0); }
+
+  static Refusal Of(Flaw flaw, uint32_t record, uint32_t expected,
+                    uint32_t received) {
+    const Refusal refusal = {flaw, record, expected, received};
+    return refusal;
+  }
 };
 
 // A view of a blob of docs/format.md, in place. Does not own the bytes, which
@@ -161,6 +169,7 @@ class Model {
   }
 
   // Each trusts what the ones above it have checked.
+  Refusal CheckAll(size_t size);
   Refusal CheckHeader(size_t size) const;
   Refusal FindSections();
   Refusal CheckCounts() const;
@@ -174,7 +183,6 @@ class Model {
   Refusal CheckChoice(uint32_t i) const;
   bool IsName(uint32_t offset) const { return offset < Count(kNames); }
   bool AreWeights(uint32_t offset, uint32_t count) const;
-  Refusal CheckAll(size_t size);
 
   const uint8_t* blob_;  // Null while closed.
   const format::Section* sections_[kKnownCount];  // Null if not there.

@@ -3,8 +3,8 @@
 //
 //   clang++ -std=c++11 -g -O1 -fsanitize=fuzzer,address,undefined
 //     -fno-sanitize-recover=all -Imicro/src -Itests/micro
-//     tests/micro/fuzz/fuzz_model.cpp micro/src/tinytrain/{model,crc32}.cpp
-//     -o fuzz_model
+//     tests/micro/fuzz/fuzz_model.cpp
+//     micro/src/tinytrain/{model,model_checks,crc32}.cpp -o fuzz_model
 //   ./fuzz_model -max_total_time=600 corpus tests/micro/fuzz/seeds
 
 #include <stdint.h>
