@@ -46,10 +46,9 @@ def _conv2d(op, x, weights):
 
 def _depthwise_conv2d(op, x, weights):
     kernel, bias = weights
-    multiplier = len(kernel) // x.shape[-1]
-    windows = np.repeat(_windows(op, x, 0), multiplier, axis=3)
-    kernel = kernel.reshape(-1, op["kernel_height"], op["kernel_width"])
-    return _biased(np.einsum("nyxckl,ckl->nyxc", windows, kernel), bias)
+    windows = _windows(op, x, 0)
+    kernel = kernel.reshape(op["kernel_height"], op["kernel_width"], -1)
+    return _biased(np.einsum("nyxckl,klc->nyxc", windows, kernel), bias)
 
 
 def _dense(op, x, weights):

@@ -77,7 +77,7 @@ def small_nets():
     x = layers.ZeroPadding2D(((1, 0), (2, 1)))(x)
     x = layers.Conv2D(5, 3, strides=2, padding="valid")(x)
     x = layers.ReLU(6.0)(x)
-    x = layers.DepthwiseConv2D((5, 3), padding="same", depth_multiplier=2)(x)
+    x = layers.DepthwiseConv2D((5, 3), padding="same")(x)
     x = layers.Activation("relu")(x)
     net("padded", layers.GlobalAveragePooling2D()(x))
 
@@ -430,6 +430,15 @@ def unsupported():
         "top, bottom, left, right of (1, 1, 1, 1)": layers.Conv2D(2, 1)(padded),
         "'scale' (Rescaling) with a factor": layers.Conv2D(2, 1)(
             layers.Rescaling([1.0, 2.0, 3.0], name="scale")(image)
+        ),
+        "'wide' (DepthwiseConv2D) with depth_mul": layers.DepthwiseConv2D(
+            3, depth_multiplier=2, name="wide"
+        )(x),
+        "'far' (MaxPooling2D) with a window of": layers.MaxPooling2D(
+            (17, 16), strides=1, padding="same", name="far"
+        )(x),
+        "'long' (Dense) with 72,000 inputs": layers.Dense(1, name="long")(
+            layers.Flatten()(layers.Conv2D(2000, 1)(x))
         ),
         "'shape' (Reshape)": layers.Reshape((36, 4), name="shape")(x),
     }

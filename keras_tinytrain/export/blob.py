@@ -9,7 +9,7 @@ import numpy as np
 from keras_tinytrain.export import layout
 
 MAGIC = b"TTNB"
-# Kernel and biases, channel-major.
+# Kernel and biases.
 Weights = tuple[np.ndarray, np.ndarray]
 
 
@@ -24,7 +24,8 @@ class Blob:
         operations: The records.
         layers: The records, names as text.
         weights: Kernel and biases of each layer, by row; kernels are
-            `(channels, weights of a channel)`.
+            `(channels, weights of a channel)`, those of depthwise layers the
+            other way round.
         head: The record.
         training: The record.
         plan: `(record, indices)` of each layer, or None.
@@ -92,7 +93,9 @@ def read_blob(data: bytes) -> Blob:
         layers=layers,
         weights=[
             (
-                floats(c["kernel"], c["weights"]).reshape(c["channels"], -1),
+                floats(c["kernel"], c["weights"]).reshape(
+                    (c["channels"], -1) if c["inputs"] else (-1, c["channels"])
+                ),
                 floats(c["bias"], c["biases"]),
             )
             for c in layers

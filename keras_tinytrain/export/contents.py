@@ -12,6 +12,7 @@ from keras_tinytrain.budget import Budget, LayerCosts
 from keras_tinytrain.export import layout
 from keras_tinytrain.export.device_graph import Graph
 from keras_tinytrain.heads import SCALE
+from keras_tinytrain.masked_layers import MaskedDepthwiseConv2D
 from keras_tinytrain.masking import Masked
 from keras_tinytrain.network import Network
 from keras_tinytrain.plan import UpdatePlan
@@ -50,7 +51,7 @@ def base_hash(network: Network, graph: Graph) -> int:
 
 
 def kernel_and_bias(name: str, layer: Masked) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the frozen kernel, channel-major, and the biases or none.
+    """Returns the frozen kernel as a blob holds it, and the biases or none.
 
     Raises:
         ValueError: If a weight is not finite.
@@ -62,7 +63,9 @@ def kernel_and_bias(name: str, layer: Masked) -> tuple[np.ndarray, np.ndarray]:
                 f"Expected finite weights of layer {name!r}. Received: "
                 f"{np.count_nonzero(~np.isfinite(values))} that are not"
             )
-    return channel_major(kernel), bias[: None if layer.use_bias else 0]
+    if not isinstance(layer, MaskedDepthwiseConv2D):
+        kernel = channel_major(kernel)
+    return kernel, bias[: None if layer.use_bias else 0]
 
 
 def channel_major(kernel: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from keras_tinytrain.network import Network
 
 # What the fields and kernels of a device hold.
 MAX_SIDE, MAX_CHANNELS, MAX_SIZE = 2**14, 2**16 - 1, 2**29 - 1
+MAX_POOLED = 256
 
 SUPPORTED = (
     "Conv2D, DepthwiseConv2D, Dense, Add, ReLU and ReLU6, "
@@ -170,8 +171,13 @@ class _Lowering:
         source = op.inputs[0]
         if isinstance(layer, MaskedDense):
             kind = "conv2d" if len(op.shape) == 4 else "dense"
+            if layer.input_size > MAX_CHANNELS:
+                raise ValueError(refusal(op, f"{layer.input_size:,} inputs"))
             return self.emit(op, kind, (self.read(source, op.name),), **fields)
         depthwise = isinstance(layer, MaskedDepthwiseConv2D)
+        if depthwise and layer.layer.depth_multiplier > 1:
+            multiplier = layer.layer.depth_multiplier
+            raise ValueError(refusal(op, f"depth_multiplier={multiplier}"))
         kind = "depthwise_conv2d" if depthwise else "conv2d"
         source, padding = self.padded.get(source, (source, (0, 0, 0, 0)))
         source = self.same[source]
@@ -242,6 +248,8 @@ class _Lowering:
         is_max = isinstance(layer, layers.MaxPooling2D)
         source = self.read(op.inputs[0], op.name)
         window, strides = tuple(layer.pool_size), tuple(layer.strides)
+        if is_max and math.prod(window) > MAX_POOLED:
+            raise ValueError(refusal(op, f"a window of {window}"))
         pad = same_padding if layer.padding == "same" else no_padding
         self.emit(
             op,

@@ -36,14 +36,22 @@ const void* model_record(const void* bytes, size_t size, int section,
   Model model;
   model.Open(bytes, size);
   switch (section) {
-    case tinytrain::format::kNetworkSection: return &model.network();
-    case tinytrain::format::kTensorSection: return &model.tensor(i);
-    case tinytrain::format::kOperationSection: return &model.operation(i);
-    case tinytrain::format::kLayerSection: return &model.layer(i);
-    case tinytrain::format::kHeadSection: return &model.head();
-    case tinytrain::format::kTrainingSection: return &model.training();
-    case tinytrain::format::kPlanSection: return &model.choice(i);
-    default: return nullptr;
+    case tinytrain::format::kNetworkSection:
+      return &model.network();
+    case tinytrain::format::kTensorSection:
+      return &model.tensor(i);
+    case tinytrain::format::kOperationSection:
+      return &model.operation(i);
+    case tinytrain::format::kLayerSection:
+      return &model.layer(i);
+    case tinytrain::format::kHeadSection:
+      return &model.head();
+    case tinytrain::format::kTrainingSection:
+      return &model.training();
+    case tinytrain::format::kPlanSection:
+      return &model.choice(i);
+    default:
+      return nullptr;
   }
 }
 

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import zlib
 
+import keras
 import numpy as np
 import pytest
 from blob_versions import longer
@@ -200,8 +201,10 @@ def row_of(data, section):
 
 T, O, L = layout.TENSOR, layout.OPERATION, layout.LAYER  # noqa: E741
 NAN, INF = float("nan"), float("inf")
+LARGE = dict.fromkeys(("top", "bottom", "left", "right"), 8)
+LARGE |= {"kernel_height": 17, "kernel_width": 17}
 # The planned seed: tensors of 7 x 6 x 2, then rescale, stem 4 x 3 x 2 (stride
-# 2), expand (3), depthwise (6), project (2), add, max, clamp, mean.
+# 2), expand (3), depthwise (3), project (2), add, max, clamp, mean.
 REFUSED = [
     ("network", layout.NETWORK, 0, {"input_kind": 2}, "kInputKind", 1, 2),
     ("network", layout.NETWORK, 0, {"name": 999}, "kName", 37, 999),
@@ -233,8 +236,10 @@ REFUSED = [
     ("operations", O, 1, {"stride_across": 1}, "kOutputShape", 48, 24),
     ("operations", O, 3, {"input": 0, "kernel_height": 10}, "kWindow", 7, 10),
     ("operations", O, 5, {"second": 0}, "kOutputShape", 24, 84),
+    ("operations", O, 6, {"kernel_width": 257}, "kWindow", 3, 257),
+    ("operations", O, 6, LARGE, "kWindow", 256, 289),
     ("operations", O, 6, {"kind": 5}, "kOutputShape", 2, 24),
-    ("tensors", T, 4, {"channels": 7}, "kChannels", 3, 7),
+    ("tensors", T, 4, {"channels": 7}, "kOutputShape", 36, 84),
     ("operations", O, 5, {"second": 2}, "kUnread", 5, layout.NONE),
     ("layers", L, 0, {"name": 37}, "kName", 37, 37),
     ("layers", L, 3, {"index": 2}, "kLayerOrder", 3, 2),
@@ -266,10 +271,10 @@ REFUSED = [
     ("plan", layout.PLAN, 1, {"flags": 2}, "kPlanLayer", 0, 2),
     ("plan", layout.PLAN, 0, {"count": 7}, "kPlanIndices", 6, 7),
     ("plan", layout.PLAN, 0, {"first": 7}, "kPlanIndices", 0, 2),
-    ("plan", layout.PLAN, 0, {"count": 3}, "kPlanIndices", 3, 1),
-    ("plan", layout.PLAN, 0, {"first": 1}, "kPlanIndices", 3, 1),
-    ("plan", layout.PLAN, 2, {"flags": 2}, "kPlanIndices", 1, 4),
-    ("plan", layout.PLAN, 1, {"flags": 1}, "kPlanIndices", 0, 1),
+    ("plan", layout.PLAN, 0, {"count": 3}, "kPlanIndices", 3, 0),
+    ("plan", layout.PLAN, 0, {"first": 1}, "kPlanIndices", 3, 0),
+    ("plan", layout.PLAN, 2, {"flags": 2}, "kPlanIndices", 1, 2),
+    ("plan", layout.PLAN, 1, {"flags": 1}, "kPlanIndices", 0, 0),
 ]
 
 
@@ -288,6 +293,16 @@ def test_what_cannot_be_trusted_is_refused(
         assert numbers[0] == expected
     if section in ("operations", "layers", "plan") and flaw != "kUnread":
         assert at == i
+
+
+def test_a_vector_too_long_for_the_kernels_is_refused(library, tmp_path):
+    image = keras.Input((4, 4, 2))
+    x = keras.layers.Dense(3)(keras.layers.Flatten()(image))
+    model = ktt.wrap(keras.Model(image, x))
+    data = ktt.export_micro(model, tmp_path).blob.read_bytes()
+    assert View(library, data).open()[0] == "kNone"
+    data = changed(data, "tensors", T, 0, height=16384, width=2)
+    assert View(library, data).open() == ("kWindow", 0, 65535, 65536)
 
 
 @pytest.mark.parametrize(

@@ -14,21 +14,20 @@ const uint32_t kByteOrder = 0x01020304;
 const uint16_t kMajorVersion = 1;
 const uint32_t kAbsent = 0xFFFFFFFF;
 const uint64_t kNoLimit = 0xFFFFFFFFFFFFFFFF;
-const uint32_t kSectionAlignment = 16;  // Of kernels and biases too.
+const uint32_t kSectionAlignment = 16;   // Of kernels and biases too.
 const uint32_t kIgnorable = 0x80000000;  // Of the kinds of sections.
 const uint32_t kMaxOperations = 4096;
 const uint32_t kMaxSide = 16384;
 const uint32_t kMaxChannels = 65535;
 const uint32_t kMaxSize = 0x1FFFFFFF;  // Numbers of a tensor.
+const uint32_t kMaxPooled = 256;       // Numbers of a window of kMaxPool.
 
 // An 8-byte integer at a multiple of 4.
 struct Uint64 {
   uint32_t low;
   uint32_t high;
 
-  uint64_t value() const {
-    return low | static_cast<uint64_t>(high) << 32;
-  }
+  uint64_t value() const { return low | static_cast<uint64_t>(high) << 32; }
 };
 
 struct Header {
@@ -130,7 +129,7 @@ struct Layer {
   uint16_t flags;
   uint32_t channels;
   uint32_t inputs;  // 0 of a depthwise layer.
-  uint32_t kernel;  // Offset; channel-major.
+  uint32_t kernel;  // Offset.
   uint32_t weights;
   uint32_t bias;
   uint32_t biases;

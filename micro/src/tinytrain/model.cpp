@@ -79,7 +79,8 @@ Refusal Model::CheckHeader(size_t size) const {
     return Refusal::Of(Flaw::kVersion, 0, format::kMajorVersion, h.major);
   }
   if (h.size > size) {
-    return Refusal::Of(Flaw::kTruncated, 0, h.size, static_cast<uint32_t>(size));
+    return Refusal::Of(Flaw::kTruncated, 0, h.size,
+                       static_cast<uint32_t>(size));
   }
   if (h.header_size < sizeof(format::Header) || h.header_size % 4 != 0 ||
       h.header_size > h.size) {
@@ -104,8 +105,8 @@ Refusal Model::FindSections() {
   uint32_t end = h.header_size + h.section_count * sizeof(format::Section);
   for (uint32_t i = 0; i < h.section_count; ++i) {
     const format::Section& section = table[i];
-    if (section.kind <= kind || (section.kind > kKnownCount &&
-                                 section.kind < format::kIgnorable)) {
+    if (section.kind <= kind ||
+        (section.kind > kKnownCount && section.kind < format::kIgnorable)) {
       return Refusal::Of(Flaw::kSectionKind, i, kind + 1, section.kind);
     }
     if (section.offset < end ||
@@ -116,15 +117,15 @@ Refusal Model::FindSections() {
     const uint64_t size = static_cast<uint64_t>(section.count) * section.stride;
     if (size != section.size || section.size > h.size - section.offset) {
       return Refusal::Of(Flaw::kSectionSize, i, section.size,
-                    h.size - section.offset);
+                         h.size - section.offset);
     }
     kind = section.kind;
     end = section.offset + section.size;
     if (kind > kKnownCount) continue;
     const KnownSection& known = kKnown[kind - 1];
-    const bool fits = known.grows ? section.stride >= known.stride &&
-                                        section.stride % 4 == 0
-                                  : section.stride == known.stride;
+    const bool fits =
+        known.grows ? section.stride >= known.stride && section.stride % 4 == 0
+                    : section.stride == known.stride;
     if (!fits) {
       return Refusal::Of(Flaw::kSectionSize, i, known.stride, section.stride);
     }
@@ -137,7 +138,7 @@ Refusal Model::FindSections() {
   }
   if (has_plan() != (sections_[kPlanIndices] != nullptr)) {
     return Refusal::Of(Flaw::kSectionKind, h.section_count,
-                  format::kPlanIndexSection, format::kPlanSection);
+                       format::kPlanIndexSection, format::kPlanSection);
   }
   return Refusal::None();
 }
@@ -151,15 +152,15 @@ Refusal Model::CheckCounts() const {
   }
   if (operation_count() < 1 || operation_count() > format::kMaxOperations) {
     return Refusal::Of(Flaw::kCount, format::kOperationSection,
-                  format::kMaxOperations, operation_count());
+                       format::kMaxOperations, operation_count());
   }
   if (tensor_count() != operation_count() + 1) {
-    return Refusal::Of(Flaw::kCount, format::kTensorSection, operation_count() + 1,
-                  tensor_count());
+    return Refusal::Of(Flaw::kCount, format::kTensorSection,
+                       operation_count() + 1, tensor_count());
   }
   if (layer_count() > operation_count()) {
     return Refusal::Of(Flaw::kCount, format::kLayerSection, operation_count(),
-                  layer_count());
+                       layer_count());
   }
   // A zero byte at the end of the section ends any name in it.
   if (Count(kNames) == 0 || At(kNames)[Count(kNames) - 1] != 0) {

@@ -11,43 +11,43 @@ namespace tinytrain {
 // What is wrong with a blob. `Refusal` has the numbers.
 enum class Flaw : uint8_t {
   kNone = 0,
-  kMisaligned,      // The blob is not at a multiple of 4.
-  kTruncated,       // Fewer bytes than the header says.
-  kMagic,           // No blob.
-  kByteOrder,       // Of a machine with another byte order.
-  kVersion,         // Another major version.
-  kHeader,          // A header too small, too large or not aligned.
-  kChecksum,        // Damaged bytes.
-  kSectionKind,     // Unknown, out of order, or missing.
-  kSectionPlace,    // Outside, overlapping or not aligned.
-  kSectionSize,     // Stride, count and size do not fit together.
-  kCount,           // Of the records of a section.
-  kInputKind,       // Neither pixels nor features.
-  kName,            // Outside the names, or names without an end.
-  kTensorShape,     // Empty or too large.
-  kTensorType,      // Not float32.
-  kOperationKind,   // Unknown.
-  kActivation,      // Unknown, or none of this kind of operation.
-  kInput,           // A tensor that is not there before the operation.
-  kOutput,          // Not the number of the operation + 1.
-  kWindow,          // A kernel, stride or padding that does not fit.
-  kOutputShape,     // Not what the operation gives.
-  kFactor,          // Not finite.
-  kUnread,          // A tensor that nobody reads.
-  kLayerLink,       // Layer and operation do not name each other.
-  kLayerOrder,      // Indices that do not rise, or too large.
-  kWeightType,      // Not float32.
-  kChannels,        // Of a layer and its operation differ.
-  kWeightCount,     // Kernel, biases or scales of another shape.
-  kWeightPlace,     // Outside the weights or not aligned.
-  kMacs,            // Not those of the layer.
-  kHeadKind,        // Unknown head or embedding.
-  kDepth,           // Not that of the features.
-  kWay,             // Fewer than 2 classes, or too many.
-  kScale,           // Not finite and positive.
-  kCriterion,       // Unknown criterion or cost model.
-  kPlanLayer,       // Not there, or not in order.
-  kPlanIndices,     // Not rising, too large, or outside their section.
+  kMisaligned,     // The blob is not at a multiple of 4.
+  kTruncated,      // Fewer bytes than the header says.
+  kMagic,          // No blob.
+  kByteOrder,      // Of a machine with another byte order.
+  kVersion,        // Another major version.
+  kHeader,         // A header too small, too large or not aligned.
+  kChecksum,       // Damaged bytes.
+  kSectionKind,    // Unknown, out of order, or missing.
+  kSectionPlace,   // Outside, overlapping or not aligned.
+  kSectionSize,    // Stride, count and size do not fit together.
+  kCount,          // Of the records of a section.
+  kInputKind,      // Neither pixels nor features.
+  kName,           // Outside the names, or names without an end.
+  kTensorShape,    // Empty or too large.
+  kTensorType,     // Not float32.
+  kOperationKind,  // Unknown.
+  kActivation,     // Unknown, or none of this kind of operation.
+  kInput,          // A tensor that is not there before the operation.
+  kOutput,         // Not the number of the operation + 1.
+  kWindow,         // A kernel, stride or padding that does not fit.
+  kOutputShape,    // Not what the operation gives.
+  kFactor,         // Not finite.
+  kUnread,         // A tensor that nobody reads.
+  kLayerLink,      // Layer and operation do not name each other.
+  kLayerOrder,     // Indices that do not rise, or too large.
+  kWeightType,     // Not float32.
+  kChannels,       // Of a layer and its operation differ.
+  kWeightCount,    // Kernel, biases or scales of another shape.
+  kWeightPlace,    // Outside the weights or not aligned.
+  kMacs,           // Not those of the layer.
+  kHeadKind,       // Unknown head or embedding.
+  kDepth,          // Not that of the features.
+  kWay,            // Fewer than 2 classes, or too many.
+  kScale,          // Not finite and positive.
+  kCriterion,      // Unknown criterion or cost model.
+  kPlanLayer,      // Not there, or not in order.
+  kPlanIndices,    // Not rising, too large, or outside their section.
 };
 
 struct Refusal {
@@ -107,7 +107,8 @@ class Model {
     return Record<format::Layer>(kLayers, i);
   }
 
-  // Row c holds the weights / channels of output channel c.
+  // Rows of output channels; of a depthwise layer (kernel row, kernel column,
+  // channel).
   const float* kernel(const format::Layer& layer) const {
     return reinterpret_cast<const float*>(blob_ + layer.kernel);
   }
@@ -184,7 +185,7 @@ class Model {
   bool IsName(uint32_t offset) const { return offset < Count(kNames); }
   bool AreWeights(uint32_t offset, uint32_t count) const;
 
-  const uint8_t* blob_;  // Null while closed.
+  const uint8_t* blob_;                           // Null while closed.
   const format::Section* sections_[kKnownCount];  // Null if not there.
 };
 

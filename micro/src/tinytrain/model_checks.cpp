@@ -38,8 +38,8 @@ bool Clamps(Kind kind, format::Activation activation) {
 
 // Along one axis: whether kernel, stride and padding are possible. Every window
 // then sees some of the input.
-bool IsWindow(uint32_t input, uint32_t kernel, uint32_t stride,
-              uint32_t before, uint32_t after) {
+bool IsWindow(uint32_t input, uint32_t kernel, uint32_t stride, uint32_t before,
+              uint32_t after) {
   return 1 <= kernel && kernel <= format::kMaxSide && 1 <= stride &&
          stride <= format::kMaxSide && before < kernel && after < kernel &&
          kernel <= input + before + after;
@@ -66,7 +66,7 @@ Refusal Model::CheckTensor(uint32_t i) const {
   }
   if (t.channels > format::kMaxSize / t.positions()) {
     return Refusal::Of(Flaw::kTensorShape, i, format::kMaxSize / t.positions(),
-                  t.channels);
+                       t.channels);
   }
   if (t.type != format::kFloat32) {
     return Refusal::Of(Flaw::kTensorType, i, format::kFloat32, t.type);
@@ -83,9 +83,11 @@ Refusal Model::CheckOperation(uint32_t i) const {
   }
   if (!Clamps(op.kind, op.activation)) {
     return Refusal::Of(Flaw::kActivation, i, kind,
-                  static_cast<uint32_t>(op.activation));
+                       static_cast<uint32_t>(op.activation));
   }
-  if (op.output != i + 1) return Refusal::Of(Flaw::kOutput, i, i + 1, op.output);
+  if (op.output != i + 1) {
+    return Refusal::Of(Flaw::kOutput, i, i + 1, op.output);
+  }
   if (op.input > i) return Refusal::Of(Flaw::kInput, i, i, op.input);
   const bool adds = op.kind == Kind::kAdd;
   if (adds ? op.second > i : op.second != format::kAbsent) {
@@ -120,10 +122,18 @@ Refusal Model::CheckOutputShape(uint32_t i) const {
                   op.right)) {
       return Refusal::Of(Flaw::kWindow, i, width, op.kernel_width);
     }
-    height = Outputs(height, op.kernel_height, op.stride_down, op.top,
-                     op.bottom);
-    width = Outputs(width, op.kernel_width, op.stride_across, op.left,
-                    op.right);
+    height =
+        Outputs(height, op.kernel_height, op.stride_down, op.top, op.bottom);
+    width =
+        Outputs(width, op.kernel_width, op.stride_across, op.left, op.right);
+  }
+  const uint32_t taps =
+      static_cast<uint32_t>(op.kernel_height) * op.kernel_width;
+  if (op.kind == Kind::kMaxPool && taps > format::kMaxPooled) {
+    return Refusal::Of(Flaw::kWindow, i, format::kMaxPooled, taps);
+  }
+  if (op.kind == Kind::kDense && in.size() > format::kMaxChannels) {
+    return Refusal::Of(Flaw::kWindow, i, format::kMaxChannels, in.size());
   }
   if (op.kind == Kind::kDense || op.kind == Kind::kGlobalAveragePool) {
     height = width = 1;
@@ -139,15 +149,9 @@ Refusal Model::CheckOutputShape(uint32_t i) const {
   if (op.kind == Kind::kConv2D || op.kind == Kind::kDense) {
     channels = out.channels;
   }
-  if (op.kind == Kind::kDepthwiseConv2D) {
-    if (out.channels % channels != 0) {
-      return Refusal::Of(Flaw::kChannels, i, channels, out.channels);
-    }
-    channels = out.channels;
-  }
   if (out.height != height || out.width != width || out.channels != channels) {
     return Refusal::Of(Flaw::kOutputShape, i, height * width * channels,
-                  out.size());
+                       out.size());
   }
   return Refusal::None();
 }
@@ -162,15 +166,16 @@ Refusal Model::CheckRead(uint32_t tensor) const {
 
 bool Model::AreWeights(uint32_t offset, uint32_t count) const {
   const format::Section& weights = *sections_[kWeights];
-  return offset >= weights.offset &&
-         offset % format::kSectionAlignment == 0 &&
+  return offset >= weights.offset && offset % format::kSectionAlignment == 0 &&
          offset - weights.offset <= weights.size &&
          count <= (weights.size - (offset - weights.offset)) / sizeof(float);
 }
 
 Refusal Model::CheckLayer(uint32_t i) const {
   const format::Layer& l = layer(i);
-  if (!IsName(l.name)) return Refusal::Of(Flaw::kName, i, Count(kNames), l.name);
+  if (!IsName(l.name)) {
+    return Refusal::Of(Flaw::kName, i, Count(kNames), l.name);
+  }
   if (l.operation >= operation_count() || operation(l.operation).layer != i) {
     return Refusal::Of(Flaw::kLayerLink, i, operation_count(), l.operation);
   }
@@ -180,7 +185,7 @@ Refusal Model::CheckLayer(uint32_t i) const {
   }
   if (i > 0 && l.operation <= layer(i - 1).operation) {
     return Refusal::Of(Flaw::kLayerOrder, i, layer(i - 1).operation + 1,
-                  l.operation);
+                       l.operation);
   }
   if (l.type != format::kFloat32) {
     return Refusal::Of(Flaw::kWeightType, i, format::kFloat32, l.type);
@@ -194,14 +199,17 @@ Refusal Model::CheckLayer(uint32_t i) const {
   if (l.channels != out.channels) {
     return Refusal::Of(Flaw::kChannels, i, out.channels, l.channels);
   }
-  if (l.inputs != inputs) return Refusal::Of(Flaw::kChannels, i, inputs, l.inputs);
+  if (l.inputs != inputs) {
+    return Refusal::Of(Flaw::kChannels, i, inputs, l.inputs);
+  }
   uint64_t of_channel = inputs == 0 ? 1 : inputs;
   if (op.kind != Kind::kDense) {
     of_channel *= static_cast<uint32_t>(op.kernel_height) * op.kernel_width;
   }
   if (l.channels * of_channel != l.weights) {
     return Refusal::Of(Flaw::kWeightCount, i,
-                  static_cast<uint32_t>(l.channels * of_channel), l.weights);
+                       static_cast<uint32_t>(l.channels * of_channel),
+                       l.weights);
   }
   if (l.biases != 0 && l.biases != l.channels) {
     return Refusal::Of(Flaw::kWeightCount, i, l.channels, l.biases);
@@ -209,10 +217,11 @@ Refusal Model::CheckLayer(uint32_t i) const {
   if (l.scales != 0) return Refusal::Of(Flaw::kWeightCount, i, 0, l.scales);
   if (!AreWeights(l.kernel, l.weights)) {
     return Refusal::Of(Flaw::kWeightPlace, i, sections_[kWeights]->offset,
-                  l.kernel);
+                       l.kernel);
   }
   if (l.biases != 0 && !AreWeights(l.bias, l.biases)) {
-    return Refusal::Of(Flaw::kWeightPlace, i, sections_[kWeights]->offset, l.bias);
+    return Refusal::Of(Flaw::kWeightPlace, i, sections_[kWeights]->offset,
+                       l.bias);
   }
   const uint64_t macs = static_cast<uint64_t>(l.weights) * out.positions();
   if (l.macs.value() != macs) {

@@ -24,7 +24,7 @@ def block() -> keras.Model:
     x = layers.Conv2D(2, 3, strides=2, activation="relu", name="stem")(x)
     y = layers.Conv2D(3, 1, activation="relu6", name="expand")(x)
     y = layers.DepthwiseConv2D(
-        3, padding="same", use_bias=False, depth_multiplier=2, name="depthwise"
+        3, padding="same", use_bias=False, name="depthwise"
     )(y)
     y = layers.Conv2D(2, 1, name="project")(y)
     x = layers.Add(name="add")([x, y])
@@ -50,8 +50,8 @@ def main() -> None:
         (
             block(),
             "linear",
-            {"expand": np.array([0, 2]), "depthwise": np.array([1, 5])},
-            {"inputs": {"project": np.array([0, 4])}, "biases": {"project"}},
+            {"expand": np.array([0, 2]), "depthwise": np.array([0, 2])},
+            {"inputs": {"project": np.array([0, 2])}, "biases": {"project"}},
         ),
         (vector(), "prototype", {"dense": np.array([1])}, {}),
         (block(), "linear", None, {}),
