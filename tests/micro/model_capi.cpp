@@ -18,6 +18,16 @@ int model_open(const void* bytes, size_t size, uint32_t* refusal) {
   return model.is_open();
 }
 
+// Writes code, requested, available and missing.
+void model_status(const void* bytes, size_t size, int32_t* status) {
+  Model model;
+  const tinytrain::Status s = model.Open(bytes, size).status();
+  status[0] = static_cast<int32_t>(s.code);
+  status[1] = static_cast<int32_t>(s.requested);
+  status[2] = static_cast<int32_t>(s.available);
+  status[3] = static_cast<int32_t>(s.missing);
+}
+
 // Writes counts of tensors, operations, layers and choices, and the base.
 void model_counts(const void* bytes, size_t size, uint32_t* counts,
                   uint64_t* base) {

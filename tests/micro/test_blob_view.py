@@ -78,6 +78,12 @@ class View:
         assert is_open == (flaw == 0)
         return FLAWS[flaw], *numbers
 
+    def status(self):
+        """Returns the code and the three numbers of `Status`."""
+        status = (ctypes.c_int32 * 4)()
+        self.call("status", status)
+        return tuple(status)
+
     def counts(self):
         counts, base = (ctypes.c_uint32 * 4)(), ctypes.c_uint64()
         self.call("counts", counts, ctypes.byref(base))
@@ -359,6 +365,19 @@ def test_headers_that_cannot_be_trusted_are_refused(planned, library):
         size,
         size - 1,
     )
+
+
+def test_refusals_are_told_in_the_codes_of_the_engine(planned, library):
+    size = len(planned)
+    damaged = planned[:-1] + b"x"
+    newer = layout.seal(planned[:4] + b"\2" + planned[5:])
+    other = changed(planned, "head", layout.HEAD, 0, depth=9)
+    assert View(library, planned).status() == (0, 0, 0, 0)
+    assert View(library, planned[:-3]).status() == (-1, size, size - 3, 3)
+    assert View(library, planned, shift=2).status() == (-2, 4, 2, 0)
+    assert View(library, other).status() == (-4, 10, 9, 0)
+    assert View(library, newer).status() == (-5, 1, 2, 0)
+    assert View(library, damaged).status()[0] == -6
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,23 @@ const KnownSection kKnown[] = {
 
 }  // namespace
 
+Status Refusal::status() const {
+  switch (flaw) {
+    case Flaw::kNone:
+      return Status::Ok();
+    case Flaw::kTruncated:
+      return Status::TooSmall(expected, received);
+    case Flaw::kMisaligned:
+      return {Code::kMisaligned, expected, received, 0};
+    case Flaw::kVersion:
+      return {Code::kWrongVersion, expected, received, 0};
+    case Flaw::kChecksum:
+      return {Code::kCorrupt, expected, received, 0};
+    default:
+      return {Code::kBadFormat, expected, received, 0};
+  }
+}
+
 Model::Model() : blob_(nullptr), sections_() {}
 
 Refusal Model::Open(const void* bytes, size_t size) {

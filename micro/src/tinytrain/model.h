@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "tinytrain/format.h"
+#include "tinytrain/status.h"
 
 namespace tinytrain {
 
@@ -57,6 +58,9 @@ struct Refusal {
   uint32_t received;
 
   bool ok() const { return flaw == Flaw::kNone; }
+
+  // The same in the codes of the engine, without the record.
+  Status status() const;
 
   static Refusal None() { return Of(Flaw::kNone, 0, 0, 0); }
 
