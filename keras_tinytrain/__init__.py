@@ -7,6 +7,11 @@ from keras_tinytrain.callbacks import StaticSparse, TaskAdaptiveSparse
 from keras_tinytrain.costs import layer_costs
 from keras_tinytrain.episodes import Episode, sample_episode
 from keras_tinytrain.examples import Examples
+from keras_tinytrain.export import (
+    export_micro,
+    load_checkpoint,
+    save_checkpoint,
+)
 from keras_tinytrain.fisher import channel_fisher
 from keras_tinytrain.masking import apply_plan
 from keras_tinytrain.model import AdaptiveModel, unwrap, wrap
@@ -32,13 +37,16 @@ __all__ = [
     "apply_plan",
     "channel_fisher",
     "datasets",
+    "export_micro",
     "fit",
     "full_plan",
     "last_layer_plan",
     "layer_costs",
+    "load_checkpoint",
     "meta",
     "methods",
     "sample_episode",
+    "save_checkpoint",
     "select",
     "sparse_update_plan",
     "unwrap",

@@ -1,5 +1,8 @@
 """Small nets and tasks that several tests share."""
 
+import os
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -155,3 +158,12 @@ def candidates():
         return [c for c in costs if every or not c.per_channel_input]
 
     return find
+
+
+@pytest.fixture(scope="session")
+def compiler():
+    """Returns the C++ compiler of this machine."""
+    name = os.environ.get("CXX", "g++")
+    if shutil.which(name) is None:
+        pytest.skip(f"needs a C++ compiler: {name} is not there, nor $CXX set")
+    return name

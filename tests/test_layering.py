@@ -87,6 +87,7 @@ ALLOWED = {
 ABOVE = {"plots", "zoo", "export", "meta", "methods", "evaluation", "report"}
 # What those of several modules may import besides the core, and themselves.
 ABOVE_ALLOWED = {
+    "export": set(),
     "methods": set(),
     "meta": {"zoo"},
     "evaluation": {"methods", "zoo"},
@@ -143,8 +144,14 @@ def test_rooms_above_the_core_import_downwards(name):
         assert rooms(path) <= allowed, path.name
 
 
-def test_records_and_published_numbers_need_the_standard_library_alone():
-    for name in ("published", "evaluation/records", "evaluation/channels"):
+def test_plain_data_need_the_standard_library_alone():
+    for name in (
+        "published",
+        "evaluation/records",
+        "evaluation/channels",
+        "export/layout",
+        "export/windows",
+    ):
         top = {m.split(".")[0] for m in imports(PACKAGE / f"{name}.py")}
         assert top <= set(sys.stdlib_module_names), name
 

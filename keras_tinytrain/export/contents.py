@@ -1,0 +1,142 @@
+"""What a blob says besides operations: head, budget, candidates, weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+
+import numpy as np
+
+from keras_tinytrain.budget import Budget, LayerCosts
+from keras_tinytrain.export import layout
+from keras_tinytrain.export.device_graph import Graph
+from keras_tinytrain.heads import SCALE
+from keras_tinytrain.masked_layers import MaskedDepthwiseConv2D
+from keras_tinytrain.masking import Masked
+from keras_tinytrain.network import Network
+from keras_tinytrain.plan import UpdatePlan
+from keras_tinytrain.training import VECTOR_LENGTH
+
+
+def base_hash(network: Network, graph: Graph) -> int:
+    """Names a base model by its operations and the bits of its weights.
+
+    Args:
+        network: The network.
+        graph: All of it, lowered.
+    """
+    digest = hashlib.sha256()
+    for op in graph.ops:
+        fields = [
+            op.kind,
+            op.inputs,
+            op.shape,
+            op.activation,
+            op.kernel,
+            op.strides,
+            op.padding,
+            op.layer,
+            op.factor,
+            op.summand,
+        ]
+        digest.update(json.dumps(fields).encode())
+    for layer in network.layers.values():
+        norm = layer.batch_norm
+        for variable in layer.layer.weights + (norm.weights if norm else []):
+            digest.update(np.asarray(variable.numpy(), "<f4").tobytes())
+        if norm:
+            digest.update(json.dumps([norm.epsilon]).encode())
+    return int.from_bytes(digest.digest()[:8], "little")
+
+
+def kernel_and_bias(name: str, layer: Masked) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the frozen kernel as a blob holds it, and the biases or none.
+
+    Raises:
+        ValueError: If a weight is not finite.
+    """
+    kernel, bias = (v.numpy() for v in layer.folded())
+    for values in (kernel, bias):
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"Expected finite weights of layer {name!r}. Received: "
+                f"{np.count_nonzero(~np.isfinite(values))} that are not"
+            )
+    if not isinstance(layer, MaskedDepthwiseConv2D):
+        kernel = channel_major(kernel)
+    return kernel, bias[: None if layer.use_bias else 0]
+
+
+def channel_major(kernel: np.ndarray) -> np.ndarray:
+    """Moves the output channels of a Keras kernel to the front."""
+    return np.ascontiguousarray(np.moveaxis(kernel, -1, 0))
+
+
+def embedding_kind(head: str, *, is_vector: bool) -> str:
+    """Names how a head makes an embedding of the features."""
+    if is_vector:
+        return "features"
+    return {"prototype": "mean", "linear": "pyramid"}[head]
+
+
+def depth(embedding: str, shape: tuple[int, int, int]) -> int:
+    """Returns the numbers of an embedding of features of a shape."""
+    factors = {"features": shape[0] * shape[1], "mean": 1, "pyramid": 5}
+    return factors[embedding] * shape[2]
+
+
+def head_record(head: str, graph: Graph, max_way: int) -> bytes:
+    """Describes the head."""
+    embedding = embedding_kind(head, is_vector=graph.is_vector)
+    return layout.HEAD.pack(
+        kind=layout.HEAD_KINDS[head],
+        embedding=layout.EMBEDDINGS[embedding],
+        depth=depth(embedding, graph.shapes[-1]),
+        max_way=max_way,
+        scale=SCALE,
+        vector_length=VECTOR_LENGTH,
+    )
+
+
+def training_record(costs: LayerCosts, budget: Budget, criterion: str) -> bytes:
+    """Describes what selection on the device has to know."""
+    limit = budget.macs_limit(costs.full_macs)
+    memory = budget.memory_bytes
+    return layout.TRAINING.pack(
+        cost_model=layout.COST_MODELS[costs.model],
+        criterion=layout.CRITERIA[criterion],
+        memory_bytes=layout.NO_LIMIT if memory is None else memory,
+        # MACs are whole numbers: what fits the limit fits its whole part.
+        macs=layout.NO_LIMIT if math.isinf(limit) else math.floor(limit),
+        full_macs=costs.full_macs,
+        peak_bytes=costs.peak_bytes,
+        most_weights=max(cost.weights for cost in costs),
+        most_macs=max(cost.macs for cost in costs),
+    )
+
+
+def plan_records(
+    plan: UpdatePlan, rows: dict[str, int]
+) -> tuple[list[bytes], bytes]:
+    """Returns the rows of a plan and their indices.
+
+    Args:
+        plan: The plan.
+        rows: Row in the layer table by name of the layer.
+    """
+    records, indices = [], []
+    for choice in plan.layers:
+        flags = layout.BY_INPUT if choice.inputs else 0
+        flags |= layout.EVERY_BIAS if choice.bias else 0
+        chosen = choice.inputs or choice.channels
+        records.append(
+            layout.PLAN.pack(
+                layer=rows[choice.name],
+                flags=flags,
+                count=len(chosen),
+                first=len(indices),
+            )
+        )
+        indices += chosen
+    return records, np.asarray(indices, "<u2").tobytes()

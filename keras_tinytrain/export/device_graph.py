@@ -1,0 +1,121 @@
+"""A network as a device runs it: operations in order, tensors by number."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from keras_tinytrain.export.windows import Padding
+
+Shape = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceOp:
+    """One operation of a device, `output = kind(*inputs)`.
+
+    Attributes:
+        name: Path of the Keras operation.
+        kind: One of `layout.KINDS`.
+        inputs: Numbers of the tensors it reads.
+        output: Number of the tensor it writes.
+        shape: Height, width and channels of the output.
+        activation: `"none"`, `"relu"` or `"relu6"`.
+        kernel: Height and width of the window.
+        strides: Its steps down and across.
+        padding: Zeros or nothing at top, bottom, left and right.
+        layer: Name of the layer whose weights it has, or None.
+        factor: Of `"rescale"`.
+        summand: Of `"rescale"`.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[int, ...]
+    output: int
+    shape: Shape
+    activation: str = "none"
+    kernel: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    padding: Padding = (0, 0, 0, 0)
+    layer: str | None = None
+    factor: float = 0.0
+    summand: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """A network for a device: operation i writes tensor i + 1, 0 is the input.
+
+    Attributes:
+        input_shape: Shape of tensor 0.
+        ops: The operations in order; the last one writes the features.
+        cut: Name of the operation that writes tensor 0; empty for pixels.
+        is_vector: Whether the features are a vector, which no head pools.
+    """
+
+    input_shape: Shape
+    ops: tuple[DeviceOp, ...]
+    cut: str
+    is_vector: bool
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """Shapes of all tensors."""
+        return [self.input_shape, *(op.shape for op in self.ops)]
+
+
+def tail(graph: Graph, layer: str) -> Graph:
+    """Returns the part from a layer on, or from just before it.
+
+    It is cut where a single tensor passes, the last such place in front of
+    the layer.
+
+    Args:
+        graph: A whole network.
+        layer: Name of a layer of it.
+    """
+    start = [op.layer for op in graph.ops].index(layer)
+    while True:
+        written = {op.output for op in graph.ops[start:]}
+        read = {i for op in graph.ops[start:] for i in op.inputs} - written
+        if len(read) == 1:
+            break
+        start -= 1
+    (boundary,) = read
+    if boundary == 0:
+        return graph
+    before = graph.ops[boundary - 1]
+    return numbered(
+        before.shape,
+        graph.ops[start:],
+        cut=before.name,
+        is_vector=graph.is_vector,
+        boundary=boundary,
+    )
+
+
+def numbered(
+    shape: Shape,
+    ops: Sequence[DeviceOp],
+    *,
+    cut: str = "",
+    is_vector: bool,
+    boundary: int = 0,
+) -> Graph:
+    """Returns the graph of operations, its tensors numbered anew.
+
+    Args:
+        shape: Shape of the input.
+        ops: The operations in order.
+        cut: See `Graph`.
+        is_vector: See `Graph`.
+        boundary: Number of the tensor that becomes the input.
+    """
+    number = {boundary: 0}
+    renamed = []
+    for i, op in enumerate(ops):
+        inputs = tuple(number[t] for t in op.inputs)
+        number[op.output] = i + 1
+        renamed.append(dataclasses.replace(op, inputs=inputs, output=i + 1))
+    return Graph(shape, tuple(renamed), cut, is_vector)

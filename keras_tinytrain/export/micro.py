@@ -1,0 +1,236 @@
+"""Exports a wrapped model for the device engine."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+
+from keras_tinytrain.budget import Budget, LayerCosts
+from keras_tinytrain.costs import layer_costs
+from keras_tinytrain.export import report
+from keras_tinytrain.export.blob_writer import layer_names, write_blob
+from keras_tinytrain.export.c_header import c_header
+from keras_tinytrain.export.contents import (
+    base_hash,
+    depth,
+    embedding_kind,
+    head_record,
+    kernel_and_bias,
+    plan_records,
+    training_record,
+)
+from keras_tinytrain.export.device_graph import Graph, tail
+from keras_tinytrain.export.lowering import lower
+from keras_tinytrain.model import AdaptiveModel
+from keras_tinytrain.plan import UpdatePlan
+from keras_tinytrain.selection import CRITERIA, first_affordable, select
+
+MAX_WAY = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class MicroExport:
+    """What `export_micro` has written.
+
+    Attributes:
+        blob: File of the blob.
+        header: The same bytes as a C header.
+        report: What it takes, layer by layer.
+        plan: The plan as JSON, None without one.
+        flash_bytes: Bytes of the blob.
+        macs_step: MACs of a training step of one sample, forward and
+            backward, from the exported part's input on. Of the head alone if
+            neither plan nor budget says what trains.
+        macs_predict: MACs of one prediction.
+    """
+
+    blob: pathlib.Path
+    header: pathlib.Path
+    report: pathlib.Path
+    plan: pathlib.Path | None
+    flash_bytes: int
+    macs_step: int
+    macs_predict: int
+
+
+def export_micro(
+    model: AdaptiveModel,
+    directory: str | os.PathLike,
+    *,
+    budget: Budget | None = None,
+    criterion: str = "earliest",
+    cost_model: str = "arena",
+    from_pixels: bool = False,
+    max_way: int = MAX_WAY,
+) -> MicroExport:
+    """Writes a network for the device: blob, C header, plan and report.
+
+    The weights are those that were wrapped. What has been learned since goes
+    by `save_checkpoint`. The plan of the model, if there is one, is written
+    too; without one the device chooses inside the budget.
+
+    Args:
+        model: A wrapped model with a fixed image size.
+        directory: Folder of the files, made if it is not there.
+        budget: What training may cost on the device. It also says which
+            layers may train: those that it reaches. None is no limit, and
+            the layers are those from the first one of the plan on, or all.
+        criterion: How the device selects, see `keras_tinytrain.select`.
+        cost_model: What the budget is counted in, see
+            `keras_tinytrain.layer_costs`.
+        from_pixels: Whether to write the whole network. Otherwise it is the
+            tail from the first layer that may train, cut where one tensor
+            passes; also the whole network if that is its first layer.
+        max_way: Most classes of a task.
+
+    Returns:
+        The files and their totals.
+
+    Raises:
+        ValueError: If no device kernel knows an operation, with its name; if
+            the budget is too small; or if an argument is none of the above.
+
+    Example:
+
+    >>> budget = keras_tinytrain.Budget(memory="0.89MB", macs=6_510_000)
+    >>> keras_tinytrain.export_micro(model, "build/task", budget=budget)
+    """
+    if not isinstance(model, AdaptiveModel):
+        raise ValueError(
+            f"Expected a wrapped model. Received: {type(model).__name__}. "
+            "Use `wrap` first."
+        )
+    vectors = model.class_vectors
+    least = 2 if vectors is None else max(vectors.shape[0], 2)
+    if not isinstance(max_way, int) or not least <= max_way < 2**16:
+        raise ValueError(
+            f"Expected max_way to be an integer from {least} to 65535. "
+            f"Received: max_way={max_way!r}"
+        )
+    if criterion not in CRITERIA:
+        raise ValueError(
+            f"Expected criterion to be one of {CRITERIA}. Received: "
+            f"criterion={criterion!r}"
+        )
+    costs = layer_costs(model, cost_model=cost_model)
+    whole = lower(model.network)
+    candidates = _candidates(model.plan, costs, budget, criterion)
+    # A tail from the first layer on would lack no more than a rescaling.
+    is_whole = from_pixels or candidates[0] == costs[0].name
+    graph = whole if is_whole else tail(whole, candidates[0])
+    names = layer_names(graph)
+    weights = {
+        name: kernel_and_bias(name, model.network.layers[name])
+        for name in names
+    }
+    plan = None
+    if model.plan is not None:
+        plan = plan_records(model.plan, {n: i for i, n in enumerate(names)})
+    data = write_blob(
+        model.name,
+        graph,
+        weights,
+        costs,
+        candidates,
+        base=base_hash(model.network, whole),
+        head=head_record(model.head, graph, max_way),
+        training=training_record(costs, budget or Budget(), criterion),
+        plan=plan,
+    )
+    expected = model.plan or _likely_plan(costs, budget, criterion)
+    embedding = embedding_kind(model.head, is_vector=graph.is_vector)
+    table = report.rows(
+        graph,
+        costs,
+        {n: sum(part.nbytes for part in weights[n]) for n in names},
+        expected,
+        head=model.head,
+        head_macs=max_way * depth(embedding, graph.shapes[-1]),
+    )
+    sums = report.totals(table, len(data))
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    result = MicroExport(
+        blob=directory / f"{model.name}.ttnb",
+        header=directory / f"{model.name}.h",
+        report=directory / "report.md",
+        plan=directory / "plan.json" if model.plan else None,
+        **sums,
+    )
+    result.blob.write_bytes(data)
+    result.header.write_text(c_header(model.name, data))
+    notes = _notes(model, graph, candidates, budget, expected, max_way)
+    result.report.write_text(
+        report.markdown(f"{model.name} on the device", notes, table, sums)
+    )
+    if result.plan:
+        result.plan.write_text(model.plan.to_json())
+    return result
+
+
+def _candidates(
+    plan: UpdatePlan | None,
+    costs: LayerCosts,
+    budget: Budget | None,
+    criterion: str,
+) -> list[str]:
+    """Lists the layers that may train on the device, in order."""
+    names = [cost.name for cost in costs]
+    first = 0 if plan is None or not plan.layers else len(costs)
+    if budget is not None:
+        first = first_affordable(costs, budget, criterion=criterion)
+    if plan is not None and plan.layers:
+        first = min(first, names.index(plan.layers[0].name))
+    planned = plan.channels if plan else {}
+    return [
+        cost.name
+        for cost in costs[first:]
+        if criterion == "tinytrain"
+        or not cost.per_channel_input
+        or cost.name in planned
+    ]
+
+
+def _likely_plan(
+    costs: LayerCosts, budget: Budget | None, criterion: str
+) -> UpdatePlan | None:
+    """Returns what the device will choose when all channels score alike.
+
+    Under `"earliest"` every task has a plan of these layers and numbers of
+    channels.
+    """
+    if budget is None:
+        return None
+    scores = {cost.name: np.ones(cost.channels) for cost in costs}
+    return select(scores, costs, budget, criterion=criterion)
+
+
+def _notes(model, graph: Graph, candidates, budget, plan, max_way) -> list[str]:
+    """Says what was exported, and what the numbers suppose."""
+    shape = " x ".join(map(str, graph.input_shape))
+    source = f"features of shape {shape}, the output of `{graph.cut}`"
+    if not graph.cut:
+        source = f"pixels of shape {shape}"
+    notes = [
+        f"Input: {source}.",
+        f"May train: {len(candidates)} layers from `{candidates[0]}` on.",
+        f"Head: {model.head}, at most {max_way} classes.",
+        "MACs are those of one sample. A step is forward and backward of all "
+        "that is exported.",
+    ]
+    if budget is not None:
+        notes.append(f"Budget: {budget}.")
+    if model.plan is not None:
+        notes.append("The plan was chosen on the host.")
+    elif plan is not None:
+        notes.append(
+            "The device chooses the plan. The one below supposes that all "
+            "channels score alike; under `earliest` only which channels "
+            "train depends on the task."
+        )
+    else:
+        notes.append("Neither plan nor budget: a step trains the head alone.")
+    return notes

@@ -1,0 +1,73 @@
+"""Writes the seeds of the fuzzers: small blobs that hold every feature.
+
+python tests/micro/fuzz/make_seeds.py
+"""
+
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+from keras import layers
+
+import keras_tinytrain as ktt
+from keras_tinytrain.selection import make_plan
+
+SEEDS = pathlib.Path(__file__).with_name("seeds")
+
+
+def block() -> keras.Model:
+    """Every operation on the way to a map."""
+    image = keras.Input((7, 6, 2))
+    x = layers.Rescaling(0.5, -1.0)(image)
+    x = layers.ZeroPadding2D(1)(x)
+    x = layers.Conv2D(2, 3, strides=2, activation="relu", name="stem")(x)
+    y = layers.Conv2D(3, 1, activation="relu6", name="expand")(x)
+    y = layers.DepthwiseConv2D(
+        3, padding="same", use_bias=False, name="depthwise"
+    )(y)
+    y = layers.Conv2D(2, 1, name="project")(y)
+    x = layers.Add(name="add")([x, y])
+    x = layers.MaxPooling2D(2, strides=1, padding="same", name="max")(x)
+    x = layers.ReLU(name="clamp")(x)
+    x = layers.AveragePooling2D(2, strides=1, padding="same", name="mean")(x)
+    return keras.Model(image, x, name="block")
+
+
+def vector() -> keras.Model:
+    """Pooled, then dense."""
+    image = keras.Input((4, 4, 2))
+    x = layers.Conv2D(3, 1, activation="relu", name="conv")(image)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dense(3, name="dense")(x)
+    return keras.Model(image, x, name="vector")
+
+
+def main() -> None:
+    """Writes one file a net."""
+    keras.utils.set_random_seed(0)
+    for net, head, channels, parts in (
+        (
+            block(),
+            "linear",
+            {"expand": np.array([0, 2]), "depthwise": np.array([0, 2])},
+            {"inputs": {"project": np.array([0, 2])}, "biases": {"project"}},
+        ),
+        (vector(), "prototype", {"dense": np.array([1])}, {}),
+        (block(), "linear", None, {}),
+    ):
+        model = ktt.wrap(net, head=head)
+        name = net.name
+        if channels is not None:
+            costs = ktt.layer_costs(model)
+            ktt.apply_plan(model, make_plan(channels, costs, "seed", **parts))
+            name += "_planned"
+        with tempfile.TemporaryDirectory() as folder:
+            result = ktt.export_micro(model, folder, from_pixels=True)
+            data = result.blob.read_bytes()
+        SEEDS.mkdir(exist_ok=True)
+        (SEEDS / f"{name}.ttnb").write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
