@@ -311,7 +311,7 @@ def test_the_same_seed_gives_the_same_weights(net, task, weights_of):
 
 
 PROGRAM = """
-from conftest import build_net, build_task
+from small_nets import build_net, build_task
 import keras_tinytrain as ktt
 model = ktt.wrap(build_net())
 callback = ktt.TaskAdaptiveSparse(ktt.Budget(memory=9000, macs=0.5))
