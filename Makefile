@@ -1,6 +1,7 @@
 # make demo: sets up and runs the main job; make test: sets up and tests;
 # make test-arm: the tests on emulated Cortex-M cores, which `make test` skips
-# where there are no tools for them.
+# where there are no tools for them; make fuzz: any bytes, for 10 minutes each,
+# as blob and as checkpoint of the device (needs clang).
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +18,7 @@ endif
 OMNIGLOT := $(if $(KERAS_TINYTRAIN_WEIGHTS),$\
   $(wildcard $(KERAS_TINYTRAIN_DATA)/omniglot))
 
-.PHONY: demo test test-arm lint clean
+.PHONY: demo test test-arm fuzz fuzz-model fuzz-checkpoint lint clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/digits.py --folder=$(BUILD)/digits
@@ -36,6 +37,27 @@ test: lint
 test-arm: $(VENV)/test
 	TINYTRAIN_REQUIRE_ARM=1 $(BIN)/python -m pytest tests/micro \
 	  -k 'cortex_m'
+
+FUZZ_SECONDS ?= 600
+FUZZ := tests/micro/fuzz
+FUZZED = $(addprefix micro/src/tinytrain/,$(addsuffix .cpp,model \
+  model_checks crc32 $(1)))
+
+fuzz: fuzz-model fuzz-checkpoint
+
+fuzz-model: FUZZED_FILES := $(call FUZZED)
+fuzz-model: SEEDS := $(FUZZ)/seeds
+fuzz-checkpoint: FUZZED_FILES := $(call FUZZED,checkpoint save_checkpoint \
+  checkpoint_slots ram_storage)
+fuzz-checkpoint: SEEDS := $(FUZZ)/checkpoint_seeds
+fuzz-checkpoint: export KERAS_TINYTRAIN_BLOB := $(FUZZ)/seeds/block.ttnb
+fuzz-model fuzz-checkpoint: fuzz-%:
+	mkdir -p $(BUILD)/fuzz/$*
+	clang++ -std=c++11 -g -O1 -fsanitize=fuzzer,address,undefined \
+	  -fno-sanitize-recover=all -Imicro/src -Itests/micro \
+	  $(FUZZ)/fuzz_$*.cpp $(FUZZED_FILES) -o $(BUILD)/fuzz_$*
+	$(BUILD)/fuzz_$* -max_total_time=$(FUZZ_SECONDS) \
+	  -artifact_prefix=$(BUILD)/ $(BUILD)/fuzz/$* $(SEEDS)
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

@@ -1,20 +1,12 @@
 // What `Model::Open` checks of each record.
 
-#include <string.h>
-
+#include "tinytrain/finite.h"
 #include "tinytrain/model.h"
 
 namespace tinytrain {
 namespace {
 
 using format::Kind;
-
-// By its bits, which -ffast-math does not reason away.
-bool IsFinite(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof(bits));
-  return (bits & 0x7F800000) != 0x7F800000;
-}
 
 bool IsPositive(float value) { return IsFinite(value) && value > 0.0f; }
 

@@ -16,6 +16,9 @@ enum class Code : int8_t {
   kWrongModel = -7,      // A checkpoint or plan of another model.
   kNotFinite = -8,       // A loss or gradient; nothing was changed.
   kWrongState = -9,      // A call out of turn, such as Train before Plan.
+  kNoCheckpoint = -10,   // Neither slot holds any.
+  kStorage = -11,        // What holds the slots cannot read, erase or write.
+  kUnsupported = -12,    // A checkpoint with trained input channels.
 };
 
 // What a call came to. Numbers are bytes, unless the code says otherwise.

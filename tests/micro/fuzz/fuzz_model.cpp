@@ -1,11 +1,5 @@
 // Any bytes, with a right start and checksum so that the checks behind them
-// are reached, through `Model::Open`:
-//
-//   clang++ -std=c++11 -g -O1 -fsanitize=fuzzer,address,undefined
-//     -fno-sanitize-recover=all -Imicro/src -Itests/micro
-//     tests/micro/fuzz/fuzz_model.cpp
-//     micro/src/tinytrain/{model,model_checks,crc32}.cpp -o fuzz_model
-//   ./fuzz_model -max_total_time=600 corpus tests/micro/fuzz/seeds
+// are reached, through `Model::Open`. `make fuzz` builds and runs it.
 
 #include <stdint.h>
 #include <stdlib.h>
