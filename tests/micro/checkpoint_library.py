@@ -5,12 +5,24 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
 
 from keras_tinytrain.export.checkpoint_file import Checkpoint, TrainedLayer
 
+HERE = Path(__file__).parent
+SOURCE = HERE.parents[1] / "micro" / "src"
+FILES = [
+    SOURCE / "tinytrain" / f"{name}.cpp"
+    for name in (
+        *("checkpoint", "save_checkpoint", "checkpoint_slots", "ram_storage"),
+        *("model", "model_checks", "crc32"),
+    )
+]
+FLAGS = ["-std=gnu++11", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
+FLAGS += ["-fno-exceptions", f"-I{SOURCE}", f"-I{HERE}"]
 ENDLESS = 2**64 - 1
 CODES = {
     0: "ok",
@@ -46,7 +58,6 @@ class _Layer(ctypes.Structure):
         ("index", ctypes.c_void_p),
         ("count", ctypes.c_int),
         ("weights", ctypes.c_void_p),
-        ("bias_count", ctypes.c_uint32),
         ("biases", ctypes.c_void_p),
     )
 
@@ -58,6 +69,15 @@ class _Trained(ctypes.Structure):
         ("class_vectors", ctypes.c_void_p),
         ("way", ctypes.c_uint32),
     )
+
+
+def build_library(compiler: str, path: Path) -> ctypes.CDLL:
+    """Compiles checkpoint_capi.cpp; what is undefined stops the process."""
+    flags = [*FLAGS, "-g", "-O1", "-shared", "-fPIC"]
+    flags += ["-fsanitize=undefined", "-fno-sanitize-recover=all"]
+    files = [HERE / "checkpoint_capi.cpp", *FILES]
+    subprocess.run([compiler, *flags, *files, "-o", path], check=True)
+    return ctypes.CDLL(str(path))
 
 
 @dataclasses.dataclass
@@ -115,7 +135,6 @@ def as_trained(checkpoint: Checkpoint, rows: dict[int, int], change=None):
                 keep(layer.indices, np.uint16),
                 len(layer.indices),
                 keep(layer.kernel, np.float32),
-                layer.bias.size,
                 keep(layer.bias, np.float32),
             )
         )
@@ -204,7 +223,7 @@ class Device:
         sequence, count, way = numbers[:3]
         layers = []
         for i in range(count):
-            row, channels, biases = numbers[3 * i + 3 : 3 * i + 6]
+            row, channels = numbers[2 * i + 3 : 2 * i + 5]
             fields = self.layers[row]
             indices = np.full(channels, 0xFFFF, np.uint16)
             self._call(
@@ -214,6 +233,7 @@ class Device:
                 ctypes.c_void_p(indices.ctypes.data),
             )
             weights = channels * fields["weights"] // fields["channels"]
+            biases = channels if fields["biases"] else 0
             layers.append(
                 TrainedLayer(
                     fields["index"],

@@ -43,7 +43,7 @@ inline void WalkCheckpoint(const tinytrain::Model& model,
     Expect(layer.row < model.layer_count());
     const tinytrain::format::Layer& row = model.layer(layer.row);
     const uint32_t channels = static_cast<uint32_t>(layer.channels.count);
-    Expect(channels <= row.channels && layer.bias_count <= row.channels);
+    Expect(channels <= row.channels);
     uint16_t* index =
         static_cast<uint16_t*>(malloc(channels > 0 ? 2 * channels : 1));
     Expect(checkpoint.ReadChannels(i, index).ok());
@@ -53,8 +53,7 @@ inline void WalkCheckpoint(const tinytrain::Model& model,
     layer.channels.index = index;
     layer.weights = static_cast<float*>(
         calloc(channels * (row.weights / row.channels) + 1, sizeof(float)));
-    layer.biases =
-        static_cast<float*>(calloc(layer.bias_count + 1, sizeof(float)));
+    layer.biases = static_cast<float*>(calloc(channels + 1, sizeof(float)));
   }
   Block<float> vectors(checkpoint.way() * model.head().depth);
   const tinytrain::Trained trained = {layers.get(), count, vectors.get(),

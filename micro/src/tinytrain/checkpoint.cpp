@@ -88,11 +88,15 @@ Status Checkpoint::CheckLayer(uint32_t i, uint32_t* least) const {
     return Unequal(Code::kWrongModel, 0, saved.index);
   }
   if (saved.by_input > 1) return Unequal(Code::kBadFormat, 1, saved.by_input);
-  if (saved.by_input == 1) {
-    // There is no kernel for the gradient of chosen inputs.
+  const format::Layer& layer = model_->layer(row);
+  const uint32_t biases = layer.biases == 0 ? 0 : saved.count;
+  const bool has_every_bias =
+      saved.biases != biases && saved.biases == layer.biases;
+  if (saved.by_input == 1 || has_every_bias) {
+    // There is no kernel for the gradients of chosen inputs, and none for those
+    // of biases alone.
     return Unequal(Code::kUnsupported, saved.index, 0);
   }
-  const format::Layer& layer = model_->layer(row);
   if (saved.count > layer.channels) {
     return Unequal(Code::kWrongModel, layer.channels, saved.count);
   }
@@ -100,8 +104,7 @@ Status Checkpoint::CheckLayer(uint32_t i, uint32_t* least) const {
   if (saved.weights != weights) {
     return Unequal(Code::kWrongModel, weights, saved.weights);
   }
-  const uint32_t biases = layer.biases == 0 ? 0 : saved.count;
-  if (saved.biases != biases && saved.biases != layer.biases) {
+  if (saved.biases != biases) {
     return Unequal(Code::kWrongModel, biases, saved.biases);
   }
   status = CheckIndices(saved, layer.channels);
@@ -139,7 +142,7 @@ Status Checkpoint::CheckFloats(uint32_t offset, uint32_t count) const {
     const uint32_t size = some * static_cast<uint32_t>(sizeof(float));
     const Status status = ReadBytes(offset, chunk, size);
     if (!status.ok()) return status;
-    if (!AreFinite(chunk, some)) return Status::Error(Code::kNotFinite);
+    if (!AllFinite(chunk, some)) return Status::Error(Code::kNotFinite);
     count -= some;
     offset += size;
   }
@@ -154,7 +157,6 @@ Status Checkpoint::ReadLayer(uint32_t i, TrainedLayer* layer) const {
   layer->channels.index = nullptr;
   layer->channels.count = static_cast<int>(saved.count);
   layer->weights = nullptr;
-  layer->bias_count = saved.biases;
   layer->biases = nullptr;
   return Status::Ok();
 }
@@ -205,9 +207,6 @@ Status Checkpoint::CheckSame(const Trained& trained) const {
     if (static_cast<uint32_t>(layer.channels.count) != saved.count) {
       return Unequal(Code::kBadArgument, saved.count,
                      static_cast<uint32_t>(layer.channels.count));
-    }
-    if (layer.bias_count != saved.biases) {
-      return Unequal(Code::kBadArgument, saved.biases, layer.bias_count);
     }
     for (uint32_t k = 0; k < saved.count; ++k) {
       uint16_t index;

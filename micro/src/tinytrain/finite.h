@@ -6,14 +6,14 @@
 
 namespace tinytrain {
 
-// By its bits, which -ffast-math does not reason away.
+// By its bits, so that -ffast-math cannot take it for granted.
 inline bool IsFinite(float value) {
   uint32_t bits;
   memcpy(&bits, &value, sizeof(bits));
   return (bits & 0x7F800000) != 0x7F800000;
 }
 
-inline bool AreFinite(const float* values, uint32_t count) {
+inline bool AllFinite(const float* values, uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) {
     if (!IsFinite(values[i])) return false;
   }

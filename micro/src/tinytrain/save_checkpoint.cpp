@@ -78,7 +78,7 @@ format::SavedLayer Place(const Model& model, const TrainedLayer& trained,
   format::SavedLayer saved = {};
   saved.index = layer.index;
   saved.count = static_cast<uint32_t>(trained.channels.count);
-  saved.biases = trained.bias_count;
+  saved.biases = layer.biases == 0 ? 0 : saved.count;
   saved.weights = saved.count * (layer.weights / layer.channels);
   saved.indices = static_cast<uint32_t>(*place);
   const uint32_t bytes = sizeof(uint16_t) * saved.count;
@@ -129,10 +129,6 @@ Status CheckLayer(const Model& model, const TrainedLayer& trained) {
   const format::Layer& layer = model.layer(trained.row);
   const uint32_t count = static_cast<uint32_t>(trained.channels.count);
   if (count > layer.channels) return Bad(layer.channels, count);
-  const uint32_t biases = layer.biases == 0 ? 0 : count;
-  if (trained.bias_count != biases && trained.bias_count != layer.biases) {
-    return Bad(biases, trained.bias_count);
-  }
   uint32_t next = 0;
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t index = trained.channels.index[i];
@@ -140,8 +136,8 @@ Status CheckLayer(const Model& model, const TrainedLayer& trained) {
     next = index + 1;
   }
   const uint32_t weights = count * (layer.weights / layer.channels);
-  if (!AreFinite(trained.weights, weights) ||
-      !AreFinite(trained.biases, trained.bias_count)) {
+  if (!AllFinite(trained.weights, weights) ||
+      !AllFinite(trained.biases, layer.biases == 0 ? 0 : count)) {
     return Status::Error(Code::kNotFinite);
   }
   return Status::Ok();
@@ -150,7 +146,7 @@ Status CheckLayer(const Model& model, const TrainedLayer& trained) {
 Status CheckTrained(const Model& model, const Trained& trained) {
   const format::Head& head = model.head();
   if (trained.way > head.max_way) return Bad(head.max_way, trained.way);
-  if (!AreFinite(trained.class_vectors, trained.way * head.depth)) {
+  if (!AllFinite(trained.class_vectors, trained.way * head.depth)) {
     return Status::Error(Code::kNotFinite);
   }
   uint32_t least = 0;

@@ -18,7 +18,7 @@ enum class Code : int8_t {
   kWrongState = -9,      // A call out of turn, such as Train before Plan.
   kNoCheckpoint = -10,   // Neither slot holds any.
   kStorage = -11,        // What holds the slots cannot read, erase or write.
-  kUnsupported = -12,    // A checkpoint with trained input channels.
+  kUnsupported = -12,    // A checkpoint of what only the host can train.
 };
 
 // What a call came to. Numbers are bytes, unless the code says otherwise.

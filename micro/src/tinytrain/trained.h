@@ -9,12 +9,10 @@ namespace tinytrain {
 
 // What is trained of one layer.
 struct TrainedLayer {
-  uint32_t row;         // In the layers of the model.
-  Channels channels;    // Trained output channels.
-  float* weights;       // (channels.count, weights of a channel)
-  uint32_t bias_count;  // One a trained channel, or one a channel of the layer;
-                        // 0 of a layer without biases.
-  float* biases;        // (bias_count)
+  uint32_t row;       // In the layers of the model.
+  Channels channels;  // Trained output channels.
+  float* weights;     // (channels.count, weights of a channel)
+  float* biases;      // (channels.count), unused of a layer without biases.
 };
 
 // All that training changes. Owns nothing.
