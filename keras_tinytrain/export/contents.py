@@ -113,6 +113,7 @@ def training_record(costs: LayerCosts, budget: Budget, criterion: str) -> bytes:
         peak_bytes=costs.peak_bytes,
         most_weights=max(cost.weights for cost in costs),
         most_macs=max(cost.macs for cost in costs),
+        weights=sum(cost.weights for cost in costs),
     )
 
 

@@ -164,6 +164,7 @@ struct Training {
   uint32_t peak_bytes;
   uint32_t most_weights;
   Uint64 most_macs;
+  uint32_t weights;  // Of all kernels of the whole network.
 };
 
 const uint32_t kByInput = 1;
@@ -217,7 +218,7 @@ static_assert(sizeof(Tensor) == 24, "docs/format.md");
 static_assert(sizeof(Operation) == 44, "docs/format.md");
 static_assert(sizeof(Layer) == 64, "docs/format.md");
 static_assert(sizeof(Head) == 20, "docs/format.md");
-static_assert(sizeof(Training) == 44, "docs/format.md");
+static_assert(sizeof(Training) == 48, "docs/format.md");
 static_assert(sizeof(Choice) == 16, "docs/format.md");
 static_assert(sizeof(CheckpointHeader) == 64, "docs/format.md");
 static_assert(sizeof(SavedLayer) == 32, "docs/format.md");

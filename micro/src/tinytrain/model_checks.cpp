@@ -247,6 +247,12 @@ Refusal Model::CheckTraining() const {
   const uint32_t criterion = static_cast<uint32_t>(training().criterion);
   if (cost_model > 1) return Refusal::Of(Flaw::kCriterion, 0, 1, cost_model);
   if (criterion > 1) return Refusal::Of(Flaw::kCriterion, 1, 1, criterion);
+  uint64_t weights = 0;
+  for (uint32_t i = 0; i < layer_count(); ++i) weights += layer(i).weights;
+  if (training().weights == 0 || training().weights < weights) {
+    return Refusal::Of(Flaw::kWeightCount, layer_count(),
+                       static_cast<uint32_t>(weights), training().weights);
+  }
   return Refusal::None();
 }
 

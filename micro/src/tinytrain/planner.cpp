@@ -71,10 +71,9 @@ Status CheckSelection(const Model& model, const Selection& selection) {
 Status CheckRegions(const Bytes& bytes, uint64_t persistent, uint64_t work) {
   const uint64_t needed[] = {bytes.persistent, bytes.work};
   const uint64_t given[] = {persistent, work};
+  const uint64_t most = UINT32_MAX;  // What it does not hold is never enough.
   for (int i = 0; i < 2; ++i) {
-    if (needed[i] <= given[i]) continue;
-    // What no 32 bits hold no device has.
-    const uint64_t most = UINT32_MAX;
+    if (needed[i] <= given[i] && needed[i] <= most) continue;
     return Status::TooSmall(
         static_cast<uint32_t>(needed[i] < most ? needed[i] : most),
         static_cast<uint32_t>(given[i] < most ? given[i] : most));
