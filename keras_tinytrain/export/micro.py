@@ -9,26 +9,24 @@ import pathlib
 import numpy as np
 
 from keras_tinytrain.budget import Budget, LayerCosts
-from keras_tinytrain.costs import layer_costs
+from keras_tinytrain.costs import WAY, layer_costs
+from keras_tinytrain.device_graph import Graph, tail
 from keras_tinytrain.export import report
 from keras_tinytrain.export.blob_writer import layer_names, write_blob
 from keras_tinytrain.export.c_header import c_header
 from keras_tinytrain.export.contents import (
     base_hash,
-    depth,
-    embedding_kind,
     head_record,
     kernel_and_bias,
     plan_records,
     training_record,
 )
-from keras_tinytrain.export.device_graph import Graph, tail
-from keras_tinytrain.export.lowering import lower
+from keras_tinytrain.lowering import lower
 from keras_tinytrain.model import AdaptiveModel
 from keras_tinytrain.plan import UpdatePlan
 from keras_tinytrain.selection import CRITERIA, first_affordable, select
 
-MAX_WAY = 10
+MAX_WAY = WAY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,9 +113,13 @@ def export_micro(
             f"Expected criterion to be one of {CRITERIA}. Received: "
             f"criterion={criterion!r}"
         )
-    costs = layer_costs(model, cost_model=cost_model)
     whole = lower(model.network)
+    counted = {"cost_model": cost_model, "way": max_way}
+    costs = layer_costs(model, **counted)
     candidates = _candidates(model.plan, costs, budget, criterion)
+    # What the device has in front of a plan costs it memory too.
+    first = costs[0].name if from_pixels else candidates[0]
+    costs = layer_costs(model, **counted, first=first)
     # A tail from the first layer on would lack no more than a rescaling.
     is_whole = from_pixels or candidates[0] == costs[0].name
     graph = whole if is_whole else tail(whole, candidates[0])
@@ -141,14 +143,13 @@ def export_micro(
         plan=plan,
     )
     expected = model.plan or _likely_plan(costs, budget, criterion)
-    embedding = embedding_kind(model.head, is_vector=graph.is_vector)
     table = report.rows(
         graph,
         costs,
         {n: sum(part.nbytes for part in weights[n]) for n in names},
         expected,
         head=model.head,
-        head_macs=max_way * depth(embedding, graph.shapes[-1]),
+        head_macs=max_way * graph.depth(model.head),
     )
     sums = report.totals(table, len(data))
     directory = pathlib.Path(directory)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from keras_tinytrain.budget import LayerCosts
-from keras_tinytrain.export.device_graph import Graph
+from keras_tinytrain.device_graph import Graph
 from keras_tinytrain.plan import UpdatePlan
 
 

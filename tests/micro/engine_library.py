@@ -86,7 +86,9 @@ class Engine:
         self.handle = ctypes.c_void_p(library.engine_new())
         self.setup = ctypes.c_uint32(classes), optimizer
         self.classes = classes
-        opened = self.call("engine_open", self._blob, ctypes.c_size_t(len(blob)))
+        opened = self.call(
+            "engine_open", self._blob, ctypes.c_size_t(len(blob))
+        )
         assert opened, "Expected a blob that opens."
         self.layers = self.call("engine_layers")
         self.numbers = None
