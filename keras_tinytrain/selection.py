@@ -242,8 +242,12 @@ def _best(starts, order, worth, items, costs, limits):
             if worth[some].sum() * (1 + 1e-9) < most:
                 continue
             taken = _fill(items, some, costs, limits[0])
-            total = worth[taken].sum()
-            if len(taken) and total > most:
+            if not len(taken):
+                continue
+            # In order, as a device adds them up: candidates that tie there
+            # tie here, to the last bit.
+            total = np.cumsum(worth[taken])[-1]
+            if total > most:
                 best, most = taken, total
     return best, most
 

@@ -1,7 +1,6 @@
 """The device chooses what the host would, channel for channel."""
 
 import ctypes
-import dataclasses
 
 import numpy as np
 import pytest
@@ -18,7 +17,9 @@ from keras_tinytrain.export.contents import training_record
 from keras_tinytrain.selection import CRITERIA
 
 NETS = 12
-TRIPLES = 20  # Of each net.
+TRIPLES = 24  # Of each net.
+WAY = 3
+MODELS = ("arena", "paper")
 
 
 @pytest.fixture(scope="module")
@@ -27,31 +28,212 @@ def library(compiler, tmp_path_factory):
     return build_library(compiler, path)
 
 
+def all_costs(model, first=None):
+    """Returns the costs of a device with the network, in both models."""
+    return {
+        name: ktt.layer_costs(model, cost_model=name, way=WAY, first=first)
+        for name in MODELS
+    }
+
+
 @pytest.fixture(scope="module")
 def nets(tmp_path_factory):
-    """Blobs of whole networks, and their costs in both models."""
-    folder = tmp_path_factory.mktemp("blobs")
+    """Blobs of whole networks, and their costs."""
     found = []
     for seed in range(NETS):
         model = build_net(seed)
-        result = ktt.export_micro(
-            model, folder, criterion="tinytrain", from_pixels=True
-        )
-        costs = {
-            name: ktt.layer_costs(model, cost_model=name)
-            for name in ("paper", "arena")
-        }
-        found.append((result.blob.read_bytes(), costs))
+        folder = tmp_path_factory.mktemp("blobs")
+        result = ktt.export_micro(model, folder, from_pixels=True)
+        first = next(iter(model.network.layers))
+        found.append((result.blob.read_bytes(), all_costs(model, first)))
     return found
 
 
 def on_both(library, data, scores, costs, budget, criterion):
-    """Returns what host and device choose; of a refusal, None and a status."""
+    """Returns what host and device choose; of a refusal None and the status."""
     data = with_candidates(data, set(scores))
     data = with_training(data, training_record(costs, budget, criterion))
-    device = Selector(library, data).select(scores, classes=costs_way(costs))
+    device = Selector(library, data).select(scores, classes=WAY)
     try:
-        host = ktt.select(scores, costs, budget, criterion=criterion).channels
+        plan = ktt.select(scores, costs, budget, criterion=criterion)
     except ValueError:
-        host = None
-    return host, device
+        return None, device
+    return plan.channels, device
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("cost_model", MODELS)
+@pytest.mark.parametrize("net", range(NETS))
+def test_random_selections(net, cost_model, criterion, nets, library):
+    data, costs = nets[net]
+    costs = costs[cost_model]
+    rng = np.random.default_rng([net, len(cost_model), len(criterion)])
+    chosen = 0
+    for i in range(TRIPLES):
+        names = {c.name for c in costs if rng.integers(4)} | {"project0"}
+        scores = draw_scores(rng, costs, names, SCORES[i % len(SCORES)])
+        budget = draw_budget(rng, costs)
+        host, device = on_both(library, data, scores, costs, budget, criterion)
+        if host is None:
+            assert device[0] in ("memory budget", "macs budget")
+            continue
+        assert device == host
+        chosen += 1
+    assert chosen >= TRIPLES // 2
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("cost_model", MODELS)
+def test_a_budget_too_small_is_told_with_the_one_that_would_do(
+    cost_model, criterion, nets, library
+):
+    for data, costs in nets:
+        costs = costs[cost_model]
+        scores = {c.name: np.ones(c.channels) for c in costs}
+
+        def on(memory=None, macs=None):
+            return on_both(
+                library,
+                data,
+                scores,
+                costs,
+                ktt.Budget(memory, macs),
+                criterion,
+            )
+
+        _, (code, needed, given, missing) = on(memory=1)
+        assert code == "memory budget"
+        assert (given, missing) == (1, needed - 1)
+        _, refused = on(memory=needed - 1)
+        assert refused == ("memory budget", needed, needed - 1, 1)
+        host, device = on(memory=needed)
+        assert device == host is not None
+
+        _, (code, needed, given, missing) = on(macs=1)
+        assert code == "macs budget"
+        assert (given, missing) == (1, needed - 1)
+        _, refused = on(macs=needed - 1)
+        assert refused == ("macs budget", needed, needed - 1, 1)
+        host, device = on(macs=needed)
+        assert device == host is not None
+
+
+def test_macs_are_asked_of_layers_that_fit_the_memory(nets, library):
+    """The layer with the fewest MACs is no help if its bytes do not fit."""
+    data, costs = nets[0]
+    costs = costs["paper"]
+    scores = {c.name: np.ones(c.channels) for c in costs}
+    names = [c.name for c in costs if not c.per_channel_input]
+    memory = {n: costs.memory_bytes({n: 1}) for n in names}
+    macs = {n: costs.macs({n: 1}) for n in names}
+    fewest = min(names, key=macs.get)
+    others = [n for n in names if memory[n] < memory[fewest]]
+    limit = max(memory[n] for n in others)
+    needed = min(macs[n] for n in others if memory[n] <= limit)
+    assert needed > macs[fewest]
+    budget = ktt.Budget(limit, macs[fewest])
+    _, status = on_both(library, data, scores, costs, budget, "earliest")
+    missing = needed - macs[fewest]
+    assert status == ("macs budget", needed, macs[fewest], missing)
+
+
+@pytest.mark.parametrize("cost_model", MODELS)
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_a_selection_by_hand(criterion, cost_model, nets, library):
+    """Without limits all candidates train; the scores decide nothing."""
+    data, costs = nets[1]
+    costs = costs[cost_model]
+    rng = np.random.default_rng(0)
+    names = {c.name for c in costs}
+    scores = draw_scores(rng, costs, names, "exponential")
+    host, device = on_both(
+        library, data, scores, costs, ktt.Budget(), criterion
+    )
+    assert device == host
+    first = min(i for i, c in enumerate(costs) if c.name in host)
+    for c in costs[first:]:
+        trains = criterion == "tinytrain" or not c.per_channel_input
+        assert host.get(c.name, ()) == tuple(range(trains * c.channels))
+
+
+@pytest.fixture
+def selector(nets, library):
+    data, costs = nets[2]
+    record = training_record(costs["paper"], ktt.Budget(), "earliest")
+    return Selector(library, with_training(data, record))
+
+
+@pytest.fixture
+def scores(selector):
+    return {c["name"]: np.ones(c["channels"]) for c in selector.layers}
+
+
+def test_work_too_small_by_one_byte(selector, scores):
+    size = selector.bytes
+    assert selector.select(scores, missing=1) == (
+        *("too small", size, size - 1),
+        1,
+    )
+    assert selector.select(scores, missing=size)[0] == "too small"
+    assert selector.select(scores, shift=4)[0] == "misaligned"
+
+
+def test_bytes_of_work(selector):
+    """Counts, channels, merits, places, counts of the best, order."""
+    layers = len(selector.layers)
+    channels = sum(c["channels"] for c in selector.layers)
+    lists = 2 * (layers + channels)
+    assert selector.bytes == lists + -lists % 8 + (8 + 4 + 2 + 2) * layers
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (np.nan, "not finite"),
+        (np.inf, "not finite"),
+        (-np.inf, "not finite"),
+        (-1e-45, "bad argument"),
+    ],
+)
+def test_bad_scores(value, code, selector, scores):
+    for name in scores:
+        wrong = {**scores, name: np.array(scores[name])}
+        wrong[name][-1] = value
+        assert selector.select(wrong)[0] == code
+
+
+def test_negative_zero_is_a_score(selector, scores):
+    zeros = {name: np.zeros_like(s) for name, s in scores.items()}
+    negative = {name: -s for name, s in zeros.items()}
+    assert selector.select(negative) == selector.select(zeros)
+
+
+def test_setups_of_other_models_are_refused(selector, scores):
+    assert isinstance(selector.select(scores, classes=10), dict)
+    for classes, optimizer in ((1, 0), (11, 0), (0, 0), (2, 3)):
+        status = selector.select(scores, classes=classes, optimizer=optimizer)
+        assert status[0] == "bad argument"
+
+
+def test_depthwise_candidates_alone_cannot_train_early(nets, library):
+    data, costs = nets[3]
+    scores = {"depthwise0": np.ones(costs["paper"][2].channels)}
+    assert costs["paper"][2].name == "depthwise0"
+    arguments = data, scores, costs["paper"], ktt.Budget()
+    host, device = on_both(library, *arguments, "earliest")
+    assert (host, device) == (None, ("bad argument", 0, 0, 0))
+    host, device = on_both(library, *arguments, "tinytrain")
+    assert device == host is not None
+
+
+def test_heap_sort_is_a_sort(library):
+    rng = np.random.default_rng(0)
+    for count in [*range(20), 1000, 65535]:
+        keys = rng.integers(0, max(count // 2, 1), count).astype(np.uint32)
+        numbers = rng.permutation(count).astype(np.uint16)
+        library.selector_sort(
+            ctypes.c_void_p(numbers.ctypes.data),
+            count,
+            ctypes.c_void_p(keys.ctypes.data),
+        )
+        assert numbers.tolist() == np.argsort(keys, kind="stable").tolist()
