@@ -68,3 +68,12 @@ def slots(request, tmp_path):
         return Slots(np.zeros(2048, np.uint8), file=tmp_path / "slots")
     erased = np.full(2048, 0xFF, np.uint8)
     return Slots(erased, page_bytes=256, write_bytes=request.param)
+
+
+@pytest.fixture(scope="session")
+def selectors(compiler, tmp_path_factory):
+    """The selector of the engine, compiled."""
+    from selector_library import build_library
+
+    path = tmp_path_factory.mktemp("selectors") / "selectors.so"
+    return build_library(compiler, path)

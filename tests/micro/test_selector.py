@@ -7,7 +7,6 @@ import pytest
 from selector_cases import SCORES, build_net, draw_budget, draw_scores
 from selector_library import (
     Selector,
-    build_library,
     with_candidates,
     with_training,
 )
@@ -16,16 +15,10 @@ import keras_tinytrain as ktt
 from keras_tinytrain.export.contents import training_record
 from keras_tinytrain.selection import CRITERIA
 
-NETS = 12
+NETS = 8
 TRIPLES = 24  # Of each net.
 WAY = 3
 MODELS = ("arena", "paper")
-
-
-@pytest.fixture(scope="module")
-def library(compiler, tmp_path_factory):
-    path = tmp_path_factory.mktemp("selector") / "selector.so"
-    return build_library(compiler, path)
 
 
 def all_costs(model, first=None):
@@ -49,11 +42,11 @@ def nets(tmp_path_factory):
     return found
 
 
-def on_both(library, data, scores, costs, budget, criterion):
+def on_both(selectors, data, scores, costs, budget, criterion):
     """Returns what host and device choose; of a refusal None and the status."""
     data = with_candidates(data, set(scores))
     data = with_training(data, training_record(costs, budget, criterion))
-    device = Selector(library, data).select(scores, classes=WAY)
+    device = Selector(selectors, data).select(scores, classes=WAY)
     try:
         plan = ktt.select(scores, costs, budget, criterion=criterion)
     except ValueError:
@@ -64,7 +57,7 @@ def on_both(library, data, scores, costs, budget, criterion):
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("cost_model", MODELS)
 @pytest.mark.parametrize("net", range(NETS))
-def test_random_selections(net, cost_model, criterion, nets, library):
+def test_random_selections(net, cost_model, criterion, nets, selectors):
     data, costs = nets[net]
     costs = costs[cost_model]
     rng = np.random.default_rng([net, len(cost_model), len(criterion)])
@@ -73,7 +66,9 @@ def test_random_selections(net, cost_model, criterion, nets, library):
         names = {c.name for c in costs if rng.integers(4)} | {"project0"}
         scores = draw_scores(rng, costs, names, SCORES[i % len(SCORES)])
         budget = draw_budget(rng, costs)
-        host, device = on_both(library, data, scores, costs, budget, criterion)
+        host, device = on_both(
+            selectors, data, scores, costs, budget, criterion
+        )
         if host is None:
             assert device[0] in ("memory budget", "macs budget")
             continue
@@ -85,40 +80,27 @@ def test_random_selections(net, cost_model, criterion, nets, library):
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("cost_model", MODELS)
 def test_a_budget_too_small_is_told_with_the_one_that_would_do(
-    cost_model, criterion, nets, library
+    cost_model, criterion, nets, selectors
 ):
-    for data, costs in nets:
-        costs = costs[cost_model]
+    for data, both in nets:
+        costs = both[cost_model]
         scores = {c.name: np.ones(c.channels) for c in costs}
+        arguments = selectors, data, scores, costs
 
-        def on(memory=None, macs=None):
-            return on_both(
-                library,
-                data,
-                scores,
-                costs,
-                ktt.Budget(memory, macs),
-                criterion,
-            )
+        def on(arguments=arguments, **limits):
+            return on_both(*arguments, ktt.Budget(**limits), criterion)
 
-        _, (code, needed, given, missing) = on(memory=1)
-        assert code == "memory budget"
-        assert (given, missing) == (1, needed - 1)
-        _, refused = on(memory=needed - 1)
-        assert refused == ("memory budget", needed, needed - 1, 1)
-        host, device = on(memory=needed)
-        assert device == host is not None
-
-        _, (code, needed, given, missing) = on(macs=1)
-        assert code == "macs budget"
-        assert (given, missing) == (1, needed - 1)
-        _, refused = on(macs=needed - 1)
-        assert refused == ("macs budget", needed, needed - 1, 1)
-        host, device = on(macs=needed)
-        assert device == host is not None
+        for limit in ("memory", "macs"):
+            code = f"{limit} budget"
+            _, (told, needed, given, missing) = on(**{limit: 1})
+            assert (told, given, missing) == (code, 1, needed - 1)
+            _, refused = on(**{limit: needed - 1})
+            assert refused == (code, needed, needed - 1, 1)
+            host, device = on(**{limit: needed})
+            assert device == host is not None
 
 
-def test_macs_are_asked_of_layers_that_fit_the_memory(nets, library):
+def test_macs_are_asked_of_layers_that_fit_the_memory(nets, selectors):
     """The layer with the fewest MACs is no help if its bytes do not fit."""
     data, costs = nets[0]
     costs = costs["paper"]
@@ -132,14 +114,14 @@ def test_macs_are_asked_of_layers_that_fit_the_memory(nets, library):
     needed = min(macs[n] for n in others if memory[n] <= limit)
     assert needed > macs[fewest]
     budget = ktt.Budget(limit, macs[fewest])
-    _, status = on_both(library, data, scores, costs, budget, "earliest")
+    _, status = on_both(selectors, data, scores, costs, budget, "earliest")
     missing = needed - macs[fewest]
     assert status == ("macs budget", needed, macs[fewest], missing)
 
 
 @pytest.mark.parametrize("cost_model", MODELS)
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_a_selection_by_hand(criterion, cost_model, nets, library):
+def test_a_selection_by_hand(criterion, cost_model, nets, selectors):
     """Without limits all candidates train; the scores decide nothing."""
     data, costs = nets[1]
     costs = costs[cost_model]
@@ -147,7 +129,7 @@ def test_a_selection_by_hand(criterion, cost_model, nets, library):
     names = {c.name for c in costs}
     scores = draw_scores(rng, costs, names, "exponential")
     host, device = on_both(
-        library, data, scores, costs, ktt.Budget(), criterion
+        selectors, data, scores, costs, ktt.Budget(), criterion
     )
     assert device == host
     first = min(i for i, c in enumerate(costs) if c.name in host)
@@ -157,10 +139,11 @@ def test_a_selection_by_hand(criterion, cost_model, nets, library):
 
 
 @pytest.fixture
-def selector(nets, library):
+def selector(nets, selectors):
     data, costs = nets[2]
+    data = with_candidates(data, {c.name for c in costs["paper"]})
     record = training_record(costs["paper"], ktt.Budget(), "earliest")
-    return Selector(library, with_training(data, record))
+    return Selector(selectors, with_training(data, record))
 
 
 @pytest.fixture
@@ -170,10 +153,8 @@ def scores(selector):
 
 def test_work_too_small_by_one_byte(selector, scores):
     size = selector.bytes
-    assert selector.select(scores, missing=1) == (
-        *("too small", size, size - 1),
-        1,
-    )
+    status = selector.select(scores, missing=1)
+    assert status == ("too small", size, size - 1, 1)
     assert selector.select(scores, missing=size)[0] == "too small"
     assert selector.select(scores, shift=4)[0] == "misaligned"
 
@@ -215,23 +196,23 @@ def test_setups_of_other_models_are_refused(selector, scores):
         assert status[0] == "bad argument"
 
 
-def test_depthwise_candidates_alone_cannot_train_early(nets, library):
+def test_depthwise_candidates_alone_cannot_train_early(nets, selectors):
     data, costs = nets[3]
     scores = {"depthwise0": np.ones(costs["paper"][2].channels)}
     assert costs["paper"][2].name == "depthwise0"
     arguments = data, scores, costs["paper"], ktt.Budget()
-    host, device = on_both(library, *arguments, "earliest")
+    host, device = on_both(selectors, *arguments, "earliest")
     assert (host, device) == (None, ("bad argument", 0, 0, 0))
-    host, device = on_both(library, *arguments, "tinytrain")
+    host, device = on_both(selectors, *arguments, "tinytrain")
     assert device == host is not None
 
 
-def test_heap_sort_is_a_sort(library):
+def test_heap_sort_is_a_sort(selectors):
     rng = np.random.default_rng(0)
     for count in [*range(20), 1000, 65535]:
         keys = rng.integers(0, max(count // 2, 1), count).astype(np.uint32)
         numbers = rng.permutation(count).astype(np.uint16)
-        library.selector_sort(
+        selectors.selector_sort(
             ctypes.c_void_p(numbers.ctypes.data),
             count,
             ctypes.c_void_p(keys.ctypes.data),
