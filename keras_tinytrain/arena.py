@@ -63,6 +63,7 @@ class Arena:
         self._index_operations()
         self._index_readers()
         self._index_layers(len(layers))
+        self._index_times()
         self._known: dict[tuple, int] = {}
 
     def input_bytes(self, layer: int) -> int:
@@ -148,53 +149,71 @@ class Arena:
             if i in layer_at:
                 self._depends[i + 1, layer_at[i]] = True
 
-    def _peak(self, start: int, learning: list[int], kept: list[int]) -> int:
-        """Returns the largest sum of blocks at a time.
+    def _index_times(self) -> None:
+        """Sets when blocks begin.
 
         Of n operations, operation i runs at time i, the head at n and the
         backward pass of operation i at 2 n - i.
         """
         count = len(self._ops)
-        forward = np.arange(count)
-        backward = 2 * count - forward
+        self._forward = np.arange(count)
+        self._backward = 2 * count - self._forward
+        last = self._last[1:]
+        gradients = 2 * count - last + (last == count)
+        # Of values, masks, taps, scratch forward and back, gradients.
+        self._begins = np.concatenate(
+            [*[self._forward] * 4, self._backward, gradients]
+        )
+
+    def _peak(self, start: int, learning: list[int], kept: list[int]) -> int:
+        """Returns the largest sum of blocks at a time."""
+        count = len(self._ops)
+        forward, backward = self._forward, self._backward
         there = forward >= start
-        output = self._size[1:]
         behind = self._depends[:, learning].any(axis=1)
-        passes = behind[self._inputs].any(axis=1)
+        inputs_behind = behind[self._inputs]
+        passes = inputs_behind[:, 0] | inputs_behind[:, 1]
         until = np.full(count + 1, -1)
-        for i in sorted(self._position[kept], reverse=True):
-            until[self._ops[i].inputs[0]] = i
-        is_kept = until >= 0
+        for layer in sorted(kept, reverse=True):
+            op = self._position[layer]
+            until[self._inputs[op, 0]] = op
         # Values: the output takes the place of the first input that is free.
-        free = self._ends_here & ~is_kept[self._inputs]
-        free &= self._inputs > start
-        takes = np.where(free[:, 0], self._inputs[:, 0], self._inputs[:, 1])
-        replaced = np.zeros(count + 1, bool)
-        replaced[takes[free.any(axis=1)]] = True
-        value_ends = np.where(
-            is_kept, 2 * count - until - 1, self._last - replaced
-        )[1:]
+        free = self._ends_here & (self._inputs > start)
+        free &= until[self._inputs] < 0
+        takes = (
+            self._inputs[free[:, 0], 0],
+            self._inputs[free[:, 1] & ~free[:, 0], 1],
+        )
+        value_ends = np.where(until < 0, self._last, 2 * count - 1 - until)
+        for replaced in takes:
+            value_ends[replaced] -= 1
         # Gradients: from the last reader's backward pass to the maker's, which
         # may turn it into that of its input.
-        heirs = behind[self._inputs] & self._ends_here
-        shared = self._shares & heirs.all(axis=1)
-        loans = self._inputs[shared].max(axis=1)
+        heirs = inputs_behind & self._ends_here
+        shared = self._shares & heirs[:, 0] & heirs[:, 1]
         gradient = np.where(behind, self._size, 0)
-        gradient[loans] = 0
-        begins = 2 * count - self._last[1:] + (self._last[1:] == count)
-        ends = backward - heirs.any(axis=1)
-        blocks = (
-            (np.where(there, output, 0), forward, value_ends),
-            (np.where(behind[1:], self._mask, 0), forward, backward - 1),
-            (np.where(passes, self._taps, 0), forward, backward),
-            (np.where(there, self._scratch, 0), forward, forward),
-            (np.where(passes, self._scratch, 0), backward, backward),
-            (gradient[1:], begins, ends),
+        gradient[self._inputs[shared].max(axis=1)] = 0
+        sizes = np.concatenate(
+            [
+                self._size[1:] * there,
+                self._mask * behind[1:],
+                self._taps * passes,
+                self._scratch * there,
+                self._scratch * passes,
+                gradient[1:],
+            ]
         )
-        change = np.zeros(2 * count + 2)
-        change[[count, count + 1]] = self._head_bytes, -self._head_bytes
-        for size, begin, end in blocks:
-            length = len(change)
-            change += np.bincount(begin, size, length)
-            change -= np.bincount(end + 1, size, length)
+        ends = np.concatenate(
+            [
+                value_ends[1:],
+                backward - 1,
+                backward,
+                forward,
+                backward,
+                backward - (heirs[:, 0] | heirs[:, 1]),
+            ]
+        )
+        change = np.bincount(self._begins, sizes, 2 * count + 2)
+        change -= np.bincount(ends + 1, sizes, 2 * count + 2)
+        change[[count, count + 1]] += self._head_bytes, -self._head_bytes
         return int(np.cumsum(change).max())

@@ -131,7 +131,9 @@ class DeviceMemory(Protocol):
 
     def fixed_bytes(
         self, learning: Collection[int], kept: Collection[int]
-    ) -> int: ...
+    ) -> int:
+        """Returns the bytes that do not depend on how many channels train."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,9 +142,7 @@ class LayerCosts(Sequence):
 
     Attributes:
         layers: One `LayerCost` per trainable layer.
-        peak_bytes: Memory of a plan that trains no layer: under the paper
-            model the largest of the forward pass, under the arena model that
-            of training the head.
+        peak_bytes: Largest memory of the forward pass, as published.
         model: `"paper"` or `"arena"`, see `keras_tinytrain.layer_costs`.
         device: What the arena model asks; None under the paper model.
     """
@@ -153,14 +153,6 @@ class LayerCosts(Sequence):
     device: DeviceMemory | None = dataclasses.field(
         default=None, compare=False, repr=False
     )
-
-    def __post_init__(self) -> None:
-        if (self.model == "arena") != (self.device is not None):
-            raise ValueError(
-                "Expected the memory of a device for the arena model, and "
-                f"only for that. Received: model={self.model!r}, "
-                f"device={self.device!r}"
-            )
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -191,8 +183,13 @@ class LayerCosts(Sequence):
             kept: Of these, the ones whose weights train, not biases alone.
                 All of them when None.
         """
-        if self.device is None:
+        if self.model == "paper":
             return self.peak_bytes
+        if self.device is None:
+            raise ValueError(
+                "Expected the memory of a device for the arena model. "
+                "Received: device=None. Use `layer_costs`."
+            )
         return self.device.fixed_bytes(layers, layers if kept is None else kept)
 
     def channel_bytes(self, index: int) -> int:
@@ -213,9 +210,10 @@ class LayerCosts(Sequence):
     ) -> int:
         """Returns the bytes of training parts of layers.
 
-        Without any part this is `peak_bytes`. Biases are free under the paper
-        model. Under the arena model this is what the device takes; inputs and
-        all biases, which it does not train, are counted as if it did.
+        Without any part this is the forward pass; under the arena model it is
+        the training of the head alone, which takes the whole network. Biases
+        are free under the paper model. Inputs and all biases of a layer,
+        which no device trains, are counted as if it did.
 
         Args:
             counts: Number of trained channels by layer.

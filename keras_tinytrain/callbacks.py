@@ -46,9 +46,12 @@ class TaskAdaptiveSparse(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Scores, selects and applies the plan."""
-        costs = layer_costs(self.model, cost_model=self.cost_model)
+        counted = {"cost_model": self.cost_model, "way": self.model.support.way}
+        costs = layer_costs(self.model, **counted)
         first = first_affordable(costs, self.budget, criterion=self.criterion)
         first = costs[first].name
+        # A device has the network from there on, whatever it chooses then.
+        costs = layer_costs(self.model, **counted, first=first)
         scores = channel_fisher(self.model, self.model.support, first=first)
         plan = select(scores, costs, self.budget, criterion=self.criterion)
         apply_plan(self.model, plan)

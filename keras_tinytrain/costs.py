@@ -96,7 +96,7 @@ def layer_costs(
         dataclasses.replace(cost, input_bytes=device.input_bytes(i))
         for i, cost in enumerate(layers)
     )
-    return LayerCosts(layers, device.fixed_bytes([], []), cost_model, device)
+    return LayerCosts(layers, peak, cost_model, device)
 
 
 def _device_graph(network: Network) -> Graph:

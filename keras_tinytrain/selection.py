@@ -268,15 +268,17 @@ def _fill(items, order, costs, limit) -> np.ndarray:
     less with one more. So the last layer of which anything fits is found by
     halving, and then how much of it.
     """
-    memory = np.cumsum(items.bytes[order])
     if not len(order) or limit == float("inf"):
         return order
-    _, starts = np.unique(items.layer[order], return_index=True)
-    starts = np.sort(starts)
+    memory = np.cumsum(items.bytes[order])
+    layers = items.layer[order]
+    starts = np.flatnonzero(np.diff(layers, prepend=-1))
 
     def fixed(count: int) -> int:
-        return costs.fixed_bytes(items.layer[order[starts[:count]]].tolist())
+        return costs.fixed_bytes(layers[starts[:count]].tolist())
 
+    if fixed(len(starts)) + memory[-1] <= limit:
+        return order
     low, high = 0, len(starts)  # Of `low` layers something fits.
     while low < high:
         middle = (low + high + 1) // 2

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import engine_library
 import kernel_library
 import numpy as np
 import pytest
@@ -25,6 +26,14 @@ def kernels(build_folder):
     if path is None:
         path = kernel_library.build(build_folder / "kernels.so")
     return kernel_library.Kernels(Path(path))
+
+
+@pytest.fixture(scope="session")
+def engine_build(build_folder):
+    """The engine, compiled with counters in front of the kernels."""
+    if kernel_library.compiler() is None:
+        pytest.skip("There is no C++ compiler (g++) to build the engine with.")
+    return engine_library.load(engine_library.build(build_folder / "engine.so"))
 
 
 # Imported where they are used: tests under AddressSanitizer load this file, and

@@ -9,13 +9,11 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-from kernel_library import SANITIZE, SOURCES, WARNINGS, compiler
+from kernel_library import SOURCES, WARNINGS, compiler
 
 HERE = Path(__file__).parent
-OK, TOO_SMALL, MISALIGNED, BAD_ARGUMENT, NOT_FINITE, WRONG_STATE = (
-    *(0, -1, -2, -3),
-    *(-8, -9),
-)
+OK, TOO_SMALL, MISALIGNED, BAD_ARGUMENT = 0, -1, -2, -3
+NOT_FINITE, WRONG_STATE = -8, -9
 SGD, MOMENTUM, ADAM = range(3)
 GUARD = 64  # Bytes on each side of a region.
 
@@ -126,14 +124,25 @@ class Engine:
             for i, n in enumerate(counts)
         )
 
-    def init(self, persistent: int, work: int, rate=0.0, momentum=0.0) -> int:
-        """Gives the trainer regions of so many bytes, poisoned."""
+    def init(
+        self, persistent: int, work: int, rate=0.0, momentum=0.0, shift=()
+    ) -> int:
+        """Gives the trainer regions of so many bytes, poisoned.
+
+        Args:
+            persistent: Bytes of the one.
+            work: Bytes of the other.
+            rate: Learning rate, 0 for the rule.
+            momentum: That of `MOMENTUM`.
+            shift: By how many bytes a region, 0 or 1, is misaligned.
+        """
         self.regions = Region(persistent), Region(work)
         arguments = []
-        for region in self.regions:
+        for i, region in enumerate(self.regions):
             size = ctypes.c_size_t(region.size)
             self.library.poison(region.address, size)
-            arguments += [region.address, size]
+            at = region.address.value + dict(shift).get(i, 0)
+            arguments += [ctypes.c_void_p(at), size]
         rates = ctypes.c_float(rate), ctypes.c_float(momentum)
         return self.status("engine_init", *self.setup, *rates, *arguments)
 
@@ -155,6 +164,9 @@ class Engine:
 
     def score(self, sample, label) -> int:
         return self.call("engine_score", floats(sample), int(label))
+
+    def end_scoring(self) -> int:
+        return self.call("engine_end_scoring")
 
     def scores(self) -> np.ndarray:
         at = self.call("engine_scores")
@@ -228,6 +240,3 @@ def load(path: Path) -> ctypes.CDLL:
     library.high_water_mark.restype = ctypes.c_size_t
     library.engine_rate.restype = ctypes.c_float
     return library
-
-
-__all__ = ["SANITIZE", "Engine", "build", "load"]

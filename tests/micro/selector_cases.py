@@ -65,6 +65,37 @@ def draw_scores(rng, costs, names, kind: str) -> dict[str, np.ndarray]:
     }
 
 
+def draw_lost(rng, costs) -> dict[str, np.ndarray]:
+    """Draws scores of which some layers' are lost when they are added up.
+
+    Candidates are then worth the same but for rounding.
+    """
+    return {
+        c.name: np.float32(
+            rng.integers(1, 1000, c.channels)
+            * 10.0 ** rng.choice([0, -15.5, -16, -16.5])
+        )
+        for c in costs
+    }
+
+
+def draw_equal(rng, costs) -> dict[str, np.ndarray]:
+    """Draws scores whose published criterion is equal but for rounding.
+
+    It is `P_i / (params_i macs_i)`, but for a factor; `P_i` is
+    `params_i macs_i` here, in parts that float32 holds.
+    """
+    scores = {}
+    for c in costs:
+        left, parts = c.weights * c.macs, np.zeros(c.channels, np.float32)
+        for i in range(c.channels):
+            last = i + 1 == c.channels
+            parts[i] = left if last else left // int(rng.integers(1, 4))
+            left -= int(parts[i])
+        scores[c.name] = np.abs(parts)
+    return scores
+
+
 def draw_budget(rng, costs) -> ktt.Budget:
     """Draws a budget; most can train something, and some to the byte."""
     some = {

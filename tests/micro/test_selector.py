@@ -4,7 +4,14 @@ import ctypes
 
 import numpy as np
 import pytest
-from selector_cases import SCORES, build_net, draw_budget, draw_scores
+from selector_cases import (
+    SCORES,
+    build_net,
+    draw_budget,
+    draw_equal,
+    draw_lost,
+    draw_scores,
+)
 from selector_library import (
     Selector,
     with_candidates,
@@ -75,6 +82,57 @@ def test_random_selections(net, cost_model, criterion, nets, selectors):
         assert device == host
         chosen += 1
     assert chosen >= TRIPLES // 2
+
+
+@pytest.mark.parametrize("net", [0, 1])
+def test_sums_round_alike(net, nets, selectors):
+    """Pairwise sums, as NumPy has them, would choose other plans here."""
+    data, costs = nets[net]
+    costs, plans = costs["paper"], []
+    for i in range(130):
+        scores = draw_lost(np.random.default_rng([net, i]), costs)
+        host, device = on_both(
+            selectors, data, scores, costs, ktt.Budget(), "tinytrain"
+        )
+        assert device == host
+        plans.append(host)
+    assert any(plan != plans[0] for plan in plans)
+
+
+@pytest.mark.parametrize("net", range(NETS))
+def test_criteria_round_alike(net, nets, selectors):
+    """Rounding in another order would sort the layers in another one."""
+    data, costs = nets[net]
+    costs = costs["paper"]
+    rng = np.random.default_rng(net)
+    for _ in range(20):
+        scores, budget = draw_equal(rng, costs), draw_budget(rng, costs)
+        host, device = on_both(
+            selectors, data, scores, costs, budget, "tinytrain"
+        )
+        if host is not None:
+            assert device == host
+
+
+@pytest.mark.parametrize("net", range(NETS))
+def test_layers_that_narrow_train_where_no_other_does(net, nets, selectors):
+    """The first one that fits then, whatever it is worth."""
+    data, costs = nets[net]
+    costs = costs["arena"]
+    narrow = {
+        c.name: np.arange(c.channels)
+        for c in costs
+        if c.channels < c.inputs and not c.per_channel_input
+    }
+    if not narrow:
+        pytest.skip("no layer of this net narrows")
+    rng = np.random.default_rng(net)
+    for budget in [ktt.Budget(), *(draw_budget(rng, costs) for _ in range(20))]:
+        host, device = on_both(
+            selectors, data, narrow, costs, budget, "earliest"
+        )
+        if host is not None:
+            assert device == host
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
