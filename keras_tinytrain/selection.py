@@ -244,8 +244,8 @@ def _best(starts, order, worth, items, costs, limits):
             taken = _fill(items, some, costs, limits[0])
             if not len(taken):
                 continue
-            # In order, as a device adds them up: candidates that tie there
-            # tie here, to the last bit.
+            # In order, as a device adds them up: ties are the same to the
+            # last bit, and rounding never makes more channels worth less.
             total = np.cumsum(worth[taken])[-1]
             if total > most:
                 best, most = taken, total

@@ -85,18 +85,17 @@ def test_random_selections(net, cost_model, criterion, nets, selectors):
 
 
 @pytest.mark.parametrize("net", [0, 1])
-def test_sums_round_alike(net, nets, selectors):
-    """Pairwise sums, as NumPy has them, would choose other plans here."""
+def test_rounding_never_makes_more_channels_worth_less(net, nets, selectors):
+    """Sums in order do not fall; pairwise ones, as NumPy has them, do here."""
     data, costs = nets[net]
-    costs, plans = costs["paper"], []
+    costs = costs["paper"]
+    everything = {c.name: tuple(range(c.channels)) for c in costs}
     for i in range(130):
         scores = draw_lost(np.random.default_rng([net, i]), costs)
         host, device = on_both(
             selectors, data, scores, costs, ktt.Budget(), "tinytrain"
         )
-        assert device == host
-        plans.append(host)
-    assert any(plan != plans[0] for plan in plans)
+        assert device == host == everything
 
 
 @pytest.mark.parametrize("net", range(NETS))
