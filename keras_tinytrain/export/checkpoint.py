@@ -70,8 +70,8 @@ def load_checkpoint(model: AdaptiveModel, file: str | os.PathLike) -> None:
         ValueError: If it is damaged, of another version, or of another
             model. The model is unchanged then.
     """
-    checkpoint = newest(pathlib.Path(file).read_bytes())
     expected = _expected(model)
+    checkpoint = newest(pathlib.Path(file).read_bytes(), expected.base)
     for name in ("base", "head", "embedding"):
         own, received = getattr(expected, name), getattr(checkpoint, name)
         if own != received:
