@@ -1,7 +1,7 @@
 # make demo: sets up and runs the main job; make test: sets up and tests;
 # make test-arm: the tests on emulated Cortex-M cores, which `make test` skips
 # where there are no tools for them; make fuzz: any bytes, for 10 minutes each,
-# as blob and as checkpoint of the device (needs clang).
+# as blob, as checkpoint and as blob to select from (needs clang).
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +18,8 @@ endif
 OMNIGLOT := $(if $(KERAS_TINYTRAIN_WEIGHTS),$\
   $(wildcard $(KERAS_TINYTRAIN_DATA)/omniglot))
 
-.PHONY: demo test test-arm fuzz fuzz-model fuzz-checkpoint lint clean
+.PHONY: demo test test-arm fuzz fuzz-model fuzz-checkpoint \
+  fuzz-selector lint clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/digits.py --folder=$(BUILD)/digits
@@ -40,22 +41,18 @@ test-arm: $(VENV)/test
 
 FUZZ_SECONDS ?= 600
 FUZZ := tests/micro/fuzz
-FUZZED = $(addprefix micro/src/tinytrain/,$(addsuffix .cpp,model \
-  model_checks crc32 $(1)))
+SEEDS = $(FUZZ)/seeds
 
-fuzz: fuzz-model fuzz-checkpoint
+fuzz: fuzz-model fuzz-checkpoint fuzz-selector
 
-fuzz-model: FUZZED_FILES := $(call FUZZED)
-fuzz-model: SEEDS := $(FUZZ)/seeds
-fuzz-checkpoint: FUZZED_FILES := $(call FUZZED,checkpoint save_checkpoint \
-  checkpoint_slots ram_storage)
-fuzz-checkpoint: SEEDS := $(FUZZ)/checkpoint_seeds
+fuzz-checkpoint: SEEDS = $(FUZZ)/checkpoint_seeds
 fuzz-checkpoint: export KERAS_TINYTRAIN_BLOB := $(FUZZ)/seeds/block.ttnb
-fuzz-model fuzz-checkpoint: fuzz-%:
+fuzz-model fuzz-checkpoint fuzz-selector: fuzz-%:
 	mkdir -p $(BUILD)/fuzz/$*
 	clang++ -std=c++11 -g -O1 -fsanitize=fuzzer,address,undefined \
 	  -fno-sanitize-recover=all -Imicro/src -Itests/micro \
-	  $(FUZZ)/fuzz_$*.cpp $(FUZZED_FILES) -o $(BUILD)/fuzz_$*
+	  $(FUZZ)/fuzz_$*.cpp $(wildcard micro/src/tinytrain/*.cpp \
+	  micro/src/tinytrain/kernels/*.cpp) -o $(BUILD)/fuzz_$*
 	$(BUILD)/fuzz_$* -max_total_time=$(FUZZ_SECONDS) \
 	  -artifact_prefix=$(BUILD)/ $(BUILD)/fuzz/$* $(SEEDS)
 

@@ -39,8 +39,8 @@ void selector_select(const void* blob, size_t size, uint32_t classes,
   const Setup setup = {static_cast<uint16_t>(classes),
                        static_cast<tinytrain::Optimizer>(optimizer)};
   tinytrain::Selection selection = {nullptr, nullptr};
-  const tinytrain::Status s = tinytrain::Select(model, setup, scores, work,
-                                                work_bytes, &selection);
+  const tinytrain::Status s =
+      tinytrain::Select(model, setup, scores, work, work_bytes, &selection);
   status[0] = static_cast<int64_t>(s.code);
   status[1] = s.requested;
   status[2] = s.available;

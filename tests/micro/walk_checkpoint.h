@@ -5,30 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block.h"
 #include "tinytrain/checkpoint.h"
-#include "tinytrain/finite.h"
 #include "tinytrain/ram_storage.h"
-
-// One array of the heap, of just the size, so that a sanitizer sees any byte
-// too far.
-template <typename T>
-class Block {
- public:
-  explicit Block(size_t count)
-      : data_(static_cast<T*>(calloc(count > 0 ? count : 1, sizeof(T)))) {}
-  ~Block() { free(data_); }
-  Block(const Block&) = delete;
-  Block& operator=(const Block&) = delete;
-
-  T* get() const { return data_; }
-
- private:
-  T* const data_;
-};
-
-inline void Expect(bool holds) {
-  if (!holds) abort();
-}
 
 // Reads all that an open checkpoint holds, as a trainer would, saves it, and
 // reads it again. Aborts where something is not as promised.
