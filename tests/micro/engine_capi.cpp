@@ -64,8 +64,8 @@ int engine_init(void* engine, uint32_t classes, int optimizer, float rate,
 
 void planner_training_bytes(void* engine, uint32_t classes, int optimizer,
                             const uint16_t* counts, uint64_t* bytes) {
-  const Bytes found = TrainingBytes(Of(engine)->model,
-                                    SetupOf(classes, optimizer), counts);
+  const Bytes found =
+      TrainingBytes(Of(engine)->model, SetupOf(classes, optimizer), counts);
   bytes[0] = found.persistent;
   bytes[1] = found.work;
 }

@@ -146,28 +146,22 @@ def test_channels_that_the_layer_does_not_have(device, samples, channels):
     assert engine.accumulate(samples[0], 0)[0] == OK
 
 
-@pytest.mark.parametrize("optimizer", [SGD, MOMENTUM, ADAM])
+@pytest.mark.parametrize("optimizer", [SGD, MOMENTUM])
 def test_a_step_that_overflows_is_not_taken(
     engine_build, net, task, tmp_path, optimizer
 ):
     device = make_device(
         engine_build, ktt.wrap(net), CHANNELS, tmp_path, optimizer=optimizer
     )
-    samples = boundary(device, task.images[:6])
+    samples = boundary(device, task.images[:3])
     device.start(rate=3e38)
-    device.observe(samples, [0, 1, 2] * 2)
+    device.observe(samples, [0, 1, 2])
     engine = device.engine
     assert engine.predict(samples[0])[0] == OK
     before = engine.trained()
-    for sample in samples[:3]:
-        assert engine.accumulate(sample, 1)[0] == OK
-    # Adam takes steps of about the rate: that fits once, not twice.
-    codes = [engine.update()]
-    if optimizer == ADAM:
-        assert codes == [OK]
-        before = engine.trained()
-        codes = [engine.accumulate(samples[0], 1)[0]]
-    assert codes == [NOT_FINITE]
+    assert engine.accumulate(samples[0], 1)[0] == OK
+    assert np.abs(engine.trained(gradient=True)).max() > 2
+    assert engine.update() == NOT_FINITE
     np.testing.assert_array_equal(engine.trained(), before)
     assert not engine.trained(gradient=True).any()
 
@@ -187,24 +181,26 @@ def test_a_loss_that_is_not_finite_adds_no_gradient(device, samples):
     assert engine.update() == OK
 
 
-def test_a_gradient_that_is_not_finite_is_dropped(
+def test_a_gradient_too_large_for_adam_is_dropped(
     engine_build, net, task, tmp_path
 ):
-    """The loss is finite, and so is all on the way to it."""
-    for weight in net.get_layer("last").weights[:1]:
-        weight.assign(weight * 1e-30)
+    """The loss is finite, and so is the gradient, but not its square."""
+    kernel = net.get_layer("last").weights[0]
+    kernel.assign(kernel * 1e-33)
     channels = {"last": [0, 1, 2, 3, 4, 5]}
-    device = make_device(
-        engine_build, ktt.wrap(net, head="prototype"), channels, tmp_path
-    )
-    samples = boundary(device, task.images[:3]) * 1e25
+    device = make_device(engine_build, ktt.wrap(net), channels, tmp_path)
+    samples = boundary(device, task.images[:3])
     engine = device.engine
     device.start(rate=0.1)
-    device.observe(samples, [0, 1, 2])
+    device.observe(samples * 1e28, [0, 1, 2])
+    assert engine.predict(samples[0])[0] == OK
     before = engine.trained()
-    assert engine.accumulate(samples[0], 1)[0] == OK
-    assert not np.isfinite(engine.trained(gradient=True)).all()
+    assert engine.accumulate(samples[0] * 1e28, 1)[0] == OK
+    assert np.abs(engine.trained(gradient=True)).max() > 1e20
     assert engine.update() == NOT_FINITE
     np.testing.assert_array_equal(engine.trained(), before)
     assert not engine.trained(gradient=True).any()
     assert engine.update() == WRONG_STATE
+    # Nothing of it is left in the moments.
+    assert engine.accumulate(samples[0], 1)[0] == OK
+    assert engine.update() == OK
