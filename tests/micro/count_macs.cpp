@@ -25,17 +25,22 @@ uint64_t Macs(const Window& w, int in, int out) {
   "_ZN9tinytrain19Conv2DBackwardInputERKNS_6WindowEPKfRKNS_4RowsIfEEPf"
 #define CONV2D_BACKWARD_FILTER \
   "_ZN9tinytrain20Conv2DBackwardFilterERKNS_6WindowEPKfS4_RKNS_8ChannelsEPf"
-#define DEPTHWISE_FORWARD \
-  "_ZN9tinytrain22DepthwiseConv2DForwardERKNS_6WindowEPKfRKNS_4RowsIfEES8_PvPf"
-#define DEPTHWISE_BACKWARD_INPUT \
-  "_ZN9tinytrain28DepthwiseConv2DBackwardInputERKNS_6WindowEPKfRKNS_4RowsIfEEPvPf"
-#define DEPTHWISE_BACKWARD_FILTER \
-  "_ZN9tinytrain29DepthwiseConv2DBackwardFilterERKNS_6WindowEPKfS4_RKNS_8ChannelsEPf"
+#define DEPTHWISE_FORWARD                                                   \
+  "_ZN9tinytrain22DepthwiseConv2DForwardERKNS_6WindowEPKfRKNS_4RowsIfEES8_" \
+  "PvPf"
+#define DEPTHWISE_BACKWARD_INPUT                                      \
+  "_ZN9tinytrain28DepthwiseConv2DBackwardInputERKNS_6WindowEPKfRKNS_" \
+  "4RowsIfEEPvPf"
+#define DEPTHWISE_BACKWARD_FILTER                                         \
+  "_ZN9tinytrain29DepthwiseConv2DBackwardFilterERKNS_6WindowEPKfS4_RKNS_" \
+  "8ChannelsEPf"
 
 void Real1(const Window& w, const float* input, const Rows<float>& filter,
-           const Rows<float>& bias, float* output) asm("__real_" CONV2D_FORWARD);
+           const Rows<float>& bias,
+           float* output) asm("__real_" CONV2D_FORWARD);
 void Wrap1(const Window& w, const float* input, const Rows<float>& filter,
-           const Rows<float>& bias, float* output) asm("__wrap_" CONV2D_FORWARD);
+           const Rows<float>& bias,
+           float* output) asm("__wrap_" CONV2D_FORWARD);
 void Wrap1(const Window& w, const float* input, const Rows<float>& filter,
            const Rows<float>& bias, float* output) {
   counted[0] += Macs(w, w.input.channels, w.output.channels);
@@ -77,9 +82,11 @@ void Wrap4(const Window& w, const float* input, const Rows<float>& filter,
 }
 
 void Real5(const Window& w, const float* d_output, const Rows<float>& filter,
-           void* scratch, float* d_input) asm("__real_" DEPTHWISE_BACKWARD_INPUT);
+           void* scratch,
+           float* d_input) asm("__real_" DEPTHWISE_BACKWARD_INPUT);
 void Wrap5(const Window& w, const float* d_output, const Rows<float>& filter,
-           void* scratch, float* d_input) asm("__wrap_" DEPTHWISE_BACKWARD_INPUT);
+           void* scratch,
+           float* d_input) asm("__wrap_" DEPTHWISE_BACKWARD_INPUT);
 void Wrap5(const Window& w, const float* d_output, const Rows<float>& filter,
            void* scratch, float* d_input) {
   counted[1] += Macs(w, 1, w.output.channels);

@@ -40,6 +40,17 @@ int engine_open(void* engine, const void* blob, size_t size) {
 
 uint32_t engine_layers(void* engine) { return Of(engine)->model.layer_count(); }
 
+// Height, width and channels of a sample, then channels of each layer.
+void engine_sizes(void* engine, uint32_t* sizes) {
+  const Model& model = Of(engine)->model;
+  *sizes++ = model.tensor(0).height;
+  *sizes++ = model.tensor(0).width;
+  *sizes++ = model.tensor(0).channels;
+  for (uint32_t i = 0; i < model.layer_count(); ++i) {
+    *sizes++ = model.layer(i).channels;
+  }
+}
+
 int engine_init(void* engine, uint32_t classes, int optimizer, float rate,
                 float momentum, void* persistent, size_t persistent_bytes,
                 void* work, size_t work_bytes, uint32_t* numbers) {
@@ -53,8 +64,8 @@ int engine_init(void* engine, uint32_t classes, int optimizer, float rate,
 
 void planner_training_bytes(void* engine, uint32_t classes, int optimizer,
                             const uint16_t* counts, uint64_t* bytes) {
-  const Bytes found = TrainingBytes(Of(engine)->model,
-                                    SetupOf(classes, optimizer), counts);
+  const Bytes found =
+      TrainingBytes(Of(engine)->model, SetupOf(classes, optimizer), counts);
   bytes[0] = found.persistent;
   bytes[1] = found.work;
 }

@@ -28,7 +28,8 @@ def build(path: Path, *flags: str) -> Path:
     if path.exists():
         return path
     counters = HERE / "count_macs.cpp"
-    symbols = re.findall(r'"(_ZN\w+)"', counters.read_text())
+    text = re.sub(r'"\s*\\\s*"', "", counters.read_text())
+    symbols = re.findall(r'"(_ZN\w+)"', text)
     sources = [
         source
         for source in sorted(map(str, SOURCES.rglob("*.cpp")))

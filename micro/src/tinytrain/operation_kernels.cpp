@@ -71,12 +71,12 @@ Window WindowOf(const Model& model, const Operation& operation) {
   return window;
 }
 
-uint32_t ScratchBytes(const Model& model, const Operation& operation) {
+uint64_t ScratchBytes(const Model& model, const Operation& operation) {
   if (operation.kind != Kind::kDepthwiseConv2D) return 0;
   const Window window = WindowOf(model, operation);
   const size_t forward = DepthwiseConv2DForwardScratchBytes(window);
   const size_t backward = DepthwiseConv2DBackwardInputScratchBytes(window);
-  return static_cast<uint32_t>(forward > backward ? forward : backward);
+  return forward > backward ? forward : backward;
 }
 
 void RunForward(const Model& model, const Operation& operation,

@@ -17,7 +17,7 @@ Shape ShapeOf(const format::Tensor& tensor);
 Window WindowOf(const Model& model, const format::Operation& operation);
 
 // Bytes of scratch memory, of the forward pass and of the input gradient.
-uint32_t ScratchBytes(const Model& model, const format::Operation& operation);
+uint64_t ScratchBytes(const Model& model, const format::Operation& operation);
 
 // What an operation reads besides its window.
 struct Operands {

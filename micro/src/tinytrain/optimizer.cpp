@@ -86,9 +86,8 @@ Stepper::Number Stepper::Next(float rate, float gradient,
     case Optimizer::kAdam:
       next.moment =
           MultiplyAdd(gradient - now.moment, kOneMinusBeta1, now.moment);
-      next.square = MultiplyAdd(
-          MultiplyAdd(gradient, gradient, -now.square), kOneMinusBeta2,
-          now.square);
+      next.square = MultiplyAdd(MultiplyAdd(gradient, gradient, -now.square),
+                                kOneMinusBeta2, now.square);
       next.value =
           now.value - next.moment * rate / (std::sqrt(next.square) + kEpsilon);
       break;

@@ -37,8 +37,8 @@ Parameters::Parameters(const Model& model, const Setup& setup, void* region)
       channels_(nullptr) {}
 
 uint64_t Parameters::ScoringBytes(const Model& model, const Setup& setup) {
-  return CountBytes(model) + sizeof(float) * (ClassVectorsSize(model, setup) +
-                                              ScoreCount(model));
+  return CountBytes(model) +
+         sizeof(float) * (ClassVectorsSize(model, setup) + ScoreCount(model));
 }
 
 uint64_t Parameters::FixedBytes(const Model& model, const Setup& setup) {
@@ -71,8 +71,7 @@ void Parameters::Clear() {
 
 void Parameters::Place(const Selection& selection) {
   Clear();
-  memcpy(counts_, selection.counts,
-         model_->layer_count() * sizeof(counts_[0]));
+  memcpy(counts_, selection.counts, model_->layer_count() * sizeof(counts_[0]));
   uint32_t channels = 0;
   trained_size_ = head_trains_ ? class_vectors_size_ : 0;
   for (uint32_t i = 0; i < model_->layer_count(); ++i) {

@@ -62,9 +62,7 @@ class Parameters {
   uint32_t trained_size() const { return trained_size_; }
   float* trained() const { return trained_; }
   float* gradient() const { return trained_ + trained_size_; }
-  float* moment(uint32_t i) const {
-    return trained_ + (2 + i) * trained_size_;
-  }
+  float* moment(uint32_t i) const { return trained_ + (2 + i) * trained_size_; }
   // Null where the class vectors do not train.
   float* d_class_vectors() const {
     return trained_ == class_vectors_ ? gradient() : nullptr;

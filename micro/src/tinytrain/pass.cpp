@@ -76,7 +76,7 @@ void Pass::Forward(const float* sample) {
 
 void Pass::ForwardOperation(uint32_t i) {
   const Operation& op = model_.operation(i);
-  const uint32_t scratch = ScratchBytes(model_, op);
+  const uint64_t scratch = ScratchBytes(model_, op);
   const uint32_t reused = schedule_.Reused(i);
   if (schedule_.KeepsMask(i) || schedule_.KeepsTaps(i)) {
     memory_->Take(MaskBlock(i), MaskBytesOf(i), true);
@@ -124,8 +124,6 @@ float Pass::Loss(uint32_t label) {
   return memory_->counts_only() ? 0.0f : head_.Loss(label, vectors_);
 }
 
-void Pass::EndForward() {
-  memory_->Release(HeadBlock(), head_.bytes());
-}
+void Pass::EndForward() { memory_->Release(HeadBlock(), head_.bytes()); }
 
 }  // namespace tinytrain

@@ -93,7 +93,7 @@ void Pass::Propagate(uint32_t i) {
     return;
   }
   if (schedule_.Passes(op.input)) {
-    const uint32_t scratch = ScratchBytes(model_, op);
+    const uint64_t scratch = ScratchBytes(model_, op);
     const bool first = schedule_.LastReader(op.input) == i;
     if (first) {
       memory_->Take(GradientBlock(op.input), ValueBytes(op.input), false);
@@ -102,8 +102,7 @@ void Pass::Propagate(uint32_t i) {
     if (!memory_->counts_only()) {
       float* d_input = Gradient(op.input);
       if (first) memset(d_input, 0, ValueBytes(op.input));
-      RunBackwardInput(model_, op, OperandsOf(i), Gradient(op.output),
-                       d_input);
+      RunBackwardInput(model_, op, OperandsOf(i), Gradient(op.output), d_input);
     }
     if (scratch > 0) memory_->Release(ScratchBlock(), scratch);
     if (schedule_.KeepsTaps(i)) {

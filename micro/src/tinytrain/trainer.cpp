@@ -173,8 +173,7 @@ Status Trainer::Accumulate(const float* sample, uint32_t label, float* loss) {
 
 Status Trainer::Update() {
   if (state_ != State::kTraining || examples_ == 0) return WrongState();
-  const TrainedNumbers numbers = {parameters_.trained(),
-                                  parameters_.gradient(),
+  const TrainedNumbers numbers = {parameters_.trained(), parameters_.gradient(),
                                   parameters_.moment(0),
                                   parameters_.trained_size()};
   const Status status = stepper_.Step(rate_, examples_, numbers);
