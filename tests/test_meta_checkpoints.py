@@ -50,8 +50,8 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path, checkpoint):
     ("size", "message"),
     [
         (20, "Expected to write logs of the run. Received: "),
-        (5000, "Expected to write the checkpoint '.*'. Received: File too"),
-        (15000, "Expected to draw '.*curve.png'. Received: File too large"),
+        (5000, "Expected to write '.*/checkpoint.npz'. Received: File too"),
+        (15000, "Expected to write '.*/curve.png'. Received: File too large"),
     ],
 )
 def test_a_disk_that_is_full_from_the_start(tmp_path, size, message):

@@ -1,11 +1,7 @@
 """Files of arrays: whole, the same, or refused."""
 
-import errno
-import os
-
 import numpy as np
 import pytest
-from full_disk import full_disk
 
 from keras_tinytrain.zoo.npz_files import json_array, read_npz, write_npz
 
@@ -21,9 +17,9 @@ def arrays():
 @pytest.mark.parametrize("compress", [False, True])
 def test_what_was_written_is_read(compress, arrays, tmp_path):
     path = tmp_path / "file.npz"
-    data = write_npz(path, arrays, kind="it", compress=compress)
+    data = write_npz(path, arrays, compress=compress)
     assert path.read_bytes() == data
-    assert write_npz(path, arrays, kind="it", compress=compress) == data
+    assert write_npz(path, arrays, compress=compress) == data
     found, about = read_npz(data, "head")
     assert about == ABOUT
     assert list(found) == ["values"]
@@ -34,7 +30,7 @@ def test_what_was_written_is_read(compress, arrays, tmp_path):
 def test_damage_is_refused_or_does_no_harm(compress, arrays, tmp_path):
     """Any byte, or the end. A name may differ; its reader knows them all."""
     path, refused = tmp_path / "file.npz", 0
-    data = write_npz(path, arrays, kind="it", compress=compress)
+    data = write_npz(path, arrays, compress=compress)
     damaged = [data[:size] for size in range(len(data))]
     damaged += [
         data[:i] + bytes([byte ^ 0xFF]) + data[i + 1 :]
@@ -56,21 +52,6 @@ def test_damage_is_refused_or_does_no_harm(compress, arrays, tmp_path):
 @pytest.mark.parametrize("header", ["other", "values"])
 def test_other_headers_are_refused(header, arrays, tmp_path):
     arrays["values"] = json_array([1, 2])
-    data = write_npz(tmp_path / "file.npz", arrays, kind="it")
+    data = write_npz(tmp_path / "file.npz", arrays)
     with pytest.raises(ValueError, match=header):
         read_npz(data, header)
-
-
-def test_a_full_disk_keeps_the_file_before(arrays, tmp_path):
-    path = tmp_path / "file.npz"
-    message = "Expected to write the file '.*'. Received: File too large. None"
-    with full_disk(100), pytest.raises(OSError, match=message):
-        write_npz(path, arrays, kind="the file")
-    assert not os.listdir(tmp_path)
-    before = write_npz(path, arrays, kind="the file")
-    message = "The one before it is safe; make room"
-    with full_disk(100), pytest.raises(OSError, match=message) as error:
-        write_npz(path, arrays, kind="the file")
-    assert error.value.errno == errno.EFBIG
-    assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == [path.name]

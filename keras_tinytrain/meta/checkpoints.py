@@ -38,8 +38,6 @@ def write_checkpoint(
 ) -> None:
     """Writes a checkpoint, in place of the one that is there.
 
-    The file is complete on the disk before it takes the place of the other.
-
     Args:
         path: The file.
         checkpoint: What to write.
@@ -61,7 +59,7 @@ def write_checkpoint(
         "values": np.asarray(checkpoint.state.values),
         "slots": np.asarray(checkpoint.state.slots),
     }
-    write_npz(path, arrays, kind="the checkpoint")
+    write_npz(path, arrays)
 
 
 def read_checkpoint(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
-import pathlib
 import zipfile
 import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from keras_tinytrain.whole_files import whole_file
 
 # What NumPy and zipfile raise where bytes are not what they were.
 _DAMAGED = (
@@ -37,18 +38,15 @@ def write_npz(
     path: str | os.PathLike,
     arrays: Mapping[str, np.ndarray],
     *,
-    kind: str,
     compress: bool = False,
 ) -> bytes:
     """Writes arrays, in place of the file that is there.
 
-    The file is complete on the disk before it takes the place of the other.
     The same arrays, in the same order, give the same bytes.
 
     Args:
         path: The file.
         arrays: The arrays by name.
-        kind: What the file is, for the message of an error.
         compress: Whether to make it small; noise does not get smaller.
 
     Returns:
@@ -61,24 +59,8 @@ def write_npz(
     save = np.savez_compressed if compress else np.savez
     save(buffer, **arrays)
     data = buffer.getvalue()
-    path = pathlib.Path(path)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        there = (
-            "The one before it is safe" if path.exists() else "None is there"
-        )
-        raise OSError(
-            error.errno,
-            f"Expected to write {kind} {str(path)!r}. Received: "
-            f"{error.strerror}. {there}; make room and run the same again",
-        ) from error
+    with whole_file(path) as part:
+        part.write_bytes(data)
     return data
 
 

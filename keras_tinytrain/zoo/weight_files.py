@@ -77,7 +77,7 @@ def save_weights_file(
             arrays[key] = value
         else:
             arrays[key], arrays[key + _SCALE] = _quantize(value)
-    data = write_npz(path, arrays, kind="the weights", compress=True)
+    data = write_npz(path, arrays, compress=True)
     return hashlib.sha256(data).hexdigest()
 
 
