@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -103,6 +104,15 @@ def test_a_run_that_is_done_is_not_run_again(unbroken, interrupt):
     weights, history = train(unbroken[0])
     assert_equal(weights, unbroken[1])
     assert history == unbroken[2]
+
+
+def test_best_weights_that_are_gone_are_missed(unbroken, tmp_path):
+    """The last ones do not quietly take their place."""
+    shutil.copy(unbroken[0] / "checkpoint.npz", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"best in '.*/best.npz'"):
+        train(tmp_path)
+    shutil.copy(unbroken[0] / "best.npz", tmp_path)
+    assert_equal(train(tmp_path)[0], unbroken[1])
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, unbroken):
