@@ -26,6 +26,7 @@ import keras_tinytrain as ktt
 from keras_tinytrain import meta
 from keras_tinytrain.evaluation.protocol import Net
 from keras_tinytrain.evaluation.worker import load_net
+from keras_tinytrain.whole_files import whole_file
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("net", "mcunet", "Net of the zoo, or a .keras file.")
@@ -126,7 +127,8 @@ def main(argv: list[str]) -> None:
     }
     path = folder / f"{net.name}.npz"
     digest = meta.save_weights_file(net, path, dtype=FLAGS.dtype, about=about)
-    net.save(path.with_suffix(".keras"))
+    with whole_file(path.with_suffix(".keras")) as part:
+        net.save(part)
     if judged:
         print(f"Best validation accuracy: {100 * max(judged):.2f} %")
     print(f"Net: {path.with_suffix('.keras')}")

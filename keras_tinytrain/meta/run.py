@@ -98,7 +98,7 @@ class Run:
         Raises:
             ValueError: If the checkpoint is not of this run, or the loss is
                 not finite.
-            OSError: If the disk is full.
+            OSError: If the disk is full, or the best weights are gone.
             RuntimeError: If another worker is gone.
         """
         try:
@@ -204,8 +204,16 @@ class Run:
         state = self.now.state
         if self.folder is not None:
             if self.judge is not None:
-                best = read_checkpoint(self.folder / BEST, self.about)
-                state = best.state if best else state
+                path = self.folder / BEST
+                best = read_checkpoint(path, self.about)
+                if best is None:
+                    raise FileNotFoundError(
+                        "Expected the weights that were best in "
+                        f"{str(path)!r}, as the checkpoint beside it says. "
+                        "Received: no such file. Put it back, or give another "
+                        "folder"
+                    )
+                state = best.state
         self.learner.finish(self.replicas.agree(state))
 
     def _save(self, checkpoint: Checkpoint) -> None:
