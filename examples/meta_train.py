@@ -63,26 +63,27 @@ flags.DEFINE_enum(
 def read_recipe() -> meta.Recipe:
     """Returns the recipe with what the flag changes."""
     known = {field.name for field in dataclasses.fields(meta.Recipe)}
-    values = {"styles": {}}
+    shares = {"styles": {}, "tasks": {}}
+    values = dict(shares)
     for text in FLAGS.recipe:
         name, equals, value = text.partition("=")
-        group, _, style = name.partition(".")
+        group, _, member = name.partition(".")
         if (
             not equals
             or group not in known
-            or bool(style) != (group == "styles")
+            or bool(member) != (group in shares)
         ):
             raise ValueError(
                 "Expected name=value with a name of the recipe, as styles.grey "
-                f"or one of {', '.join(sorted(known - {'styles'}))}. "
+                f"or one of {', '.join(sorted(known - set(shares)))}. "
                 f"Received: {text!r}"
             )
         try:
             value = json.loads(value)
         except ValueError:
             pass  # A name, as of an optimizer.
-        target = values["styles"] if style else values
-        target[style or name] = value
+        target = shares[group] if member else values
+        target[member or name] = value
     return meta.Recipe(**values)
 
 
