@@ -1,7 +1,8 @@
 # make demo: sets up and runs the main job; make test: sets up and tests;
-# make test-arm: the tests on emulated Cortex-M cores, which `make test` skips
-# where there are no tools for them; make fuzz: any bytes, for 10 minutes each,
-# as blob, as checkpoint and as blob to select from (needs clang).
+# make test-arm: the tests on emulated Cortex-M cores. Without a C++ compiler,
+# clang-format or the tools for these cores, `make test` skips what needs them
+# and says so; `make test-arm` fails. make fuzz: any bytes, for 10 minutes each,
+# as blob, as checkpoint and as blob to select from; needs clang++.
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,6 +15,8 @@ ifneq ($(wildcard ../shared),)
 export KERAS_TINYTRAIN_DATA ?= $(abspath ../shared/data)
 export KERAS_TINYTRAIN_WEIGHTS ?= $(abspath ../shared/weights)
 endif
+ARM_TOOLS := $(CXX) arm-none-eabi-g++ qemu-system-arm
+CXX_FILES := $(shell find micro tests/micro -name '*.h' -o -name '*.cpp')
 # Empty unless there are both.
 OMNIGLOT := $(if $(KERAS_TINYTRAIN_WEIGHTS),$\
   $(wildcard $(KERAS_TINYTRAIN_DATA)/omniglot))
@@ -33,9 +36,12 @@ ifneq ($(OMNIGLOT),)
 endif
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal -rs
 
 test-arm: $(VENV)/test
+	@for tool in $(ARM_TOOLS); do command -v $$tool > /dev/null || \
+	  { echo "make test-arm needs $$tool, which is not installed."; \
+	  exit 1; }; done
 	TINYTRAIN_REQUIRE_ARM=1 $(BIN)/python -m pytest tests/micro \
 	  -k 'cortex_m'
 
@@ -59,6 +65,11 @@ fuzz-model fuzz-checkpoint fuzz-selector: fuzz-%:
 lint: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+ifneq ($(shell command -v clang-format 2>/dev/null),)
+	clang-format --dry-run -Werror $(CXX_FILES)
+else
+	@echo 'Skipped: the style of C++, as clang-format is not installed.'
+endif
 
 # Each is done once, and again when the requirements change.
 $(VENV)/demo: EXTRAS := demo

@@ -134,7 +134,6 @@ def main(argv: list[str]) -> None:
     plans = [run["plan"] for run in runs[shown] if run["plan"]]
     if plans:
         path = pathlib.Path(FLAGS.figure)
-        path.parent.mkdir(parents=True, exist_ok=True)
         plot_plan(plans, title=f"{shown}, {title}", path=path)
         print(f"Figure of what {shown} trains: {path}")
     if FLAGS.json:

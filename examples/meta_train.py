@@ -26,6 +26,7 @@ import keras_tinytrain as ktt
 from keras_tinytrain import meta
 from keras_tinytrain.evaluation.protocol import Net
 from keras_tinytrain.evaluation.worker import load_net
+from keras_tinytrain.whole_files import whole_file
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("net", "mcunet", "Net of the zoo, or a .keras file.")
@@ -62,26 +63,27 @@ flags.DEFINE_enum(
 def read_recipe() -> meta.Recipe:
     """Returns the recipe with what the flag changes."""
     known = {field.name for field in dataclasses.fields(meta.Recipe)}
-    values = {"styles": {}}
+    shares = {"styles": {}, "tasks": {}}
+    values = dict(shares)
     for text in FLAGS.recipe:
         name, equals, value = text.partition("=")
-        group, _, style = name.partition(".")
+        group, _, member = name.partition(".")
         if (
             not equals
             or group not in known
-            or bool(style) != (group == "styles")
+            or bool(member) != (group in shares)
         ):
             raise ValueError(
                 "Expected name=value with a name of the recipe, as styles.grey "
-                f"or one of {', '.join(sorted(known - {'styles'}))}. "
+                f"or one of {', '.join(sorted(known - set(shares)))}. "
                 f"Received: {text!r}"
             )
         try:
             value = json.loads(value)
         except ValueError:
             pass  # A name, as of an optimizer.
-        target = values["styles"] if style else values
-        target[style or name] = value
+        target = shares[group] if member else values
+        target[member or name] = value
     return meta.Recipe(**values)
 
 
@@ -126,7 +128,8 @@ def main(argv: list[str]) -> None:
     }
     path = folder / f"{net.name}.npz"
     digest = meta.save_weights_file(net, path, dtype=FLAGS.dtype, about=about)
-    net.save(path.with_suffix(".keras"))
+    with whole_file(path.with_suffix(".keras")) as part:
+        net.save(part)
     if judged:
         print(f"Best validation accuracy: {100 * max(judged):.2f} %")
     print(f"Net: {path.with_suffix('.keras')}")

@@ -13,6 +13,7 @@ it the plan that it gives for these, as `UpdatePlan.from_json` reads it.
 """
 
 import fnmatch
+import functools
 import pathlib
 import signal
 import sys
@@ -27,6 +28,7 @@ from keras_tinytrain.evaluation.worker import load_net
 from keras_tinytrain.scheme_evolution import evolve_scheme
 from keras_tinytrain.scheme_memory import MEMORY_MODELS, SchemeMemory
 from keras_tinytrain.scheme_search import search_scheme
+from keras_tinytrain.whole_files import whole_file
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("net", "mcunet", "Net of the zoo, or a .keras file.")
@@ -125,22 +127,20 @@ def main(argv: list[str]) -> None:
     except KeyboardInterrupt:
         print(f"Stopped. The same command goes on: {FLAGS.records}")
         sys.exit(128 + signal.SIGINT)
-    settings = {"memory_model": FLAGS.memory_model}
-    if FLAGS.search == "exact":
-        scheme = search_scheme(gains, costs, memory, **settings)
-    else:
-        settings["seed"] = FLAGS.seed
-        scheme = evolve_scheme(gains, costs, memory, **settings)
+    search = search_scheme
+    if FLAGS.search == "evolution":
+        search = functools.partial(evolve_scheme, seed=FLAGS.seed)
+    scheme = search(gains, costs, memory, memory_model=FLAGS.memory_model)
     plan = ktt.sparse_update_plan(model, scheme, cost_model="paper")
     plan.summary()
     bits = SchemeMemory(costs, FLAGS.memory_model).of(scheme)
     print(f"Memory, {FLAGS.memory_model} model: {bits / 8192:.1f} KB")
     print(f"Sum of measured gains: {100 * gains.of(scheme):+.1f} points")
     out = pathlib.Path(FLAGS.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(scheme.to_json())
-    out.with_suffix(".plan.json").write_text(plan.to_json())
-    print(f"Written: {out}, {out.with_suffix('.plan.json')}")
+    for path, found in ((out, scheme), (out.with_suffix(".plan.json"), plan)):
+        with whole_file(path) as part:
+            part.write_text(found.to_json())
+        print(f"Written: {path}")
 
 
 if __name__ == "__main__":

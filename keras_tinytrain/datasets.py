@@ -77,6 +77,8 @@ def load(
     >>> episode = ktt.sample_episode(load("traffic_sign"), seed=0)
     """
     text = os.fspath(name_or_path)
+    if not text:
+        raise _unknown(text)  # It would be the current folder.
     name = ALIASES.get(text, text)
     path = pathlib.Path(text).absolute()
     may_be_name = isinstance(name_or_path, str) and path.name == text

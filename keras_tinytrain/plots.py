@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_tinytrain.plan import PlanLayer, UpdatePlan
+from keras_tinytrain.whole_files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +106,10 @@ def plot_plan(
     figure.suptitle(heading, fontsize=12)
     _decorate(strips, bars, rows)
     if path is not None:
-        figure.savefig(path)
+        path = pathlib.Path(path)
+        # As matplotlib names a file without suffix.
+        with whole_file(path.with_suffix(path.suffix or ".png")) as part:
+            figure.savefig(part)
     return figure
 
 

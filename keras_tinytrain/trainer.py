@@ -35,6 +35,8 @@ class Trainer:
         optimizer: The copy.
         settings: The configuration that it was made from.
         task: What `start` was last called with.
+        left: Class vectors as they were last trained, and what the model was
+            given of them, for a training that goes on; None before.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Trainer:
         self.window = window
         self.head = head
         self.task: Any = None
+        self.left: tuple[tf.Tensor, tf.Tensor] | None = None
         self.vector = keras.Variable(tf.zeros(capacity), name="trained")
         self.settings = optimizer.get_config()
         self.optimizer = type(optimizer).from_config(self.settings)

@@ -22,11 +22,13 @@ from keras_tinytrain.window import Features
 # Steps of an adaptation (PMF, utils/args.py).
 STEPS = 40
 # Augmented views of the support set that are kept.
-VIEWS = 4
+VIEWS = 8
 # Length of the class vectors at the start. Only their direction matters, and
 # an optimizer turns a short vector faster: Adam ten times as fast as one of
 # length one.
 VECTOR_LENGTH = 0.1
+# Share of the class means in the final class vectors of a linear head.
+MEANS_SHARE = 0.4
 # Unlabelled images in a step, which bounds its memory and time.
 QUERY_BATCH = 64
 # Learning rate of Adam when all weights train and views are classified no
@@ -73,6 +75,11 @@ def fit(
     augmented view, not once per step. Each step takes all support images,
     in one of the views. Only when the first layer trains, so that nothing
     lies below, does each step draw a new view.
+
+    The class vectors of a linear head end between what was trained and the
+    means of what the trained network makes of the support images: vectors
+    that separate a few images well say less of what others will look like
+    than their means do.
 
     Args:
         model: A wrapped model with a plan, or with a callback that makes
@@ -255,6 +262,9 @@ class _Session:
         goes_on = self.trainer.task == model.plans_applied
         if goes_on and known is not None and known.shape == vectors.shape:
             vectors = known.value
+            trained, final = self.trainer.left or (None, None)
+            if final is not None and np.array_equal(vectors, final):
+                vectors = trained
         self.trainer.start(vectors, task=model.plans_applied)
         self.adapts_rate = model.adapts_learning_rate and not goes_on
 
@@ -303,9 +313,12 @@ class _Session:
         total = tf.reduce_sum(self.trainer.vector.value)
         _check_finite("sum of trained weights", float(total))
         self.window.assign(slices)
-        if class_vectors is None:
-            class_vectors = self._class_vectors()
-        self.model.set_class_vectors(class_vectors)
+        final = self._class_vectors()
+        if class_vectors is not None:
+            final *= MEANS_SHARE
+            final += (1 - MEANS_SHARE) * _unit(class_vectors)
+            self.trainer.left = class_vectors, final
+        self.model.set_class_vectors(final)
 
     def _class_vectors(self) -> tf.Tensor:
         embeddings = self.window.embed(
@@ -313,4 +326,9 @@ class _Session:
         )
         way = int(tf.reduce_max(self.labels)) + 1
         vectors = prototypes(embeddings, self.labels, way)
-        return VECTOR_LENGTH * tf.math.l2_normalize(vectors, axis=-1)
+        return _unit(vectors)
+
+
+def _unit(vectors: tf.Tensor) -> tf.Tensor:
+    """Returns class vectors of the length at which they start."""
+    return VECTOR_LENGTH * tf.math.l2_normalize(vectors, axis=-1)

@@ -7,6 +7,7 @@ import zlib
 import keras
 import numpy as np
 import pytest
+from full_disk import full_disk
 from keras import layers
 
 import keras_tinytrain as ktt
@@ -86,6 +87,13 @@ def test_what_was_learned_comes_back_bit_for_bit(learned, file):
     np.testing.assert_array_equal(
         model.predict(images), learned.predict(images)
     )
+
+
+def test_a_full_disk_keeps_what_was_learned_before(file):
+    before = file.read_bytes()
+    with full_disk(100), pytest.raises(OSError, match="before it is safe"):
+        ktt.save_checkpoint(learn(build(), seed=2), file)
+    assert file.read_bytes() == before
 
 
 def test_special_bits_come_back(learned, file):

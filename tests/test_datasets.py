@@ -198,6 +198,8 @@ def test_mini_imagenet_is_its_training_classes(tmp_path, monkeypatch):
 def test_an_unknown_name_lists_the_nearest_first():
     with pytest.raises(ValueError, match="nearest first: omniglot, "):
         load("omniglott")
+    with pytest.raises(ValueError, match="Expected the name of a dataset"):
+        load("")  # Not the current folder.
 
 
 def test_an_absent_dataset_says_where_and_what_to_do(tmp_path, monkeypatch):

@@ -248,6 +248,13 @@ def test_unknown_names_are_told_the_nearest_first(refuse):
     assert "one of ['mcunet', " in message
 
 
+@pytest.mark.parametrize("names", [[], [""], ["none", ""], "none"])
+@pytest.mark.parametrize("kind", ["nets", "datasets", "methods"])
+def test_lists_without_a_name_are_refused(refuse, tmp_path, kind, names):
+    assert f"Expected {kind} to be a list of names" in refuse(**{kind: names})
+    assert not (tmp_path / "records.jsonl").exists()
+
+
 def test_a_class_with_too_few_images_is_named(refuse):
     protocol = Protocol(image_size=16, way=5, shot=5)
     message = refuse(protocol=protocol)

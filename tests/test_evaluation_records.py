@@ -228,6 +228,8 @@ def test_files_of_one_protocol_are_merged(path, tmp_path):
     assert joined.missing == ["fungi", "aircraft"]
     with pytest.raises(ValueError, match="every episode once"):
         merge([read_records(path), read_records(path)])
+    with pytest.raises(ValueError, match="at least one records file"):
+        merge([])
 
 
 @pytest.mark.parametrize(

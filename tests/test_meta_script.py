@@ -1,6 +1,7 @@
 """Runs meta_train.py as a user does, and adapts what it made."""
 
 import re
+import resource
 
 import keras
 import numpy as np
@@ -48,12 +49,18 @@ def test_a_net_is_trained_and_written(flags, tmp_path):
     stored = trained.get_layer("stem").kernel.numpy()
     np.testing.assert_allclose(stored, kernel, atol=np.abs(kernel).max() / 127)
     assert (stored != kernel).any()
-    # The same again has nothing left to do.
-    code, _, error = finish(
-        start("meta_train.py", *flags, f"--folder={folder}", "--dtype=int8")
-    )
-    assert code == 0, error
+    # The same again has nothing left to do, and keeps what there is.
+    before = net.read_bytes()
+    again = start("meta_train.py", *flags, f"--folder={folder}")
+    room = net.stat().st_size - 1
+    resource.prlimit(again.pid, resource.RLIMIT_FSIZE, (room, room))
+    code, _, error = finish(again)
+    assert code == 1
     assert "Goes on after episode 4" in error
+    assert f"Expected to write '{net}'. Received: File too large" in error
+    assert "Traceback" not in error
+    assert net.read_bytes() == before
+    assert list(folder.glob("*.keras")) == [net]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import keras_tinytrain as ktt
 from keras_tinytrain.meta import Recipe
 from keras_tinytrain.meta.source import Source, open_source
 from keras_tinytrain.meta.stream import stream
+from keras_tinytrain.meta.tasks import Tasks
 
 RECIPE = Recipe(way=3, shot=2, query=4, crop=0.5)
 
@@ -106,7 +107,8 @@ def test_a_stream_can_begin_anywhere(source):
 
     def read(first):
         numbers = ((n, 1.0) for n in range(first, 5))
-        batches = stream(source, RECIPE, numbers, (8, 8), augment=True)
+        tasks = Tasks(source, RECIPE)
+        batches = stream(tasks, numbers, (8, 8), augment=True)
         return list(batches.as_numpy_iterator())
 
     everything, rest = read(0), read(3)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from full_disk import full_disk
 
 import keras_tinytrain as ktt
 from keras_tinytrain.plan import PlanLayer, UpdatePlan
@@ -117,6 +118,16 @@ def test_figure_is_saved(tmp_path, count):
     plot_plan([make_plan(a=(0,))] * count, path=path)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert path.stat().st_size > 5_000
+
+
+def test_a_figure_that_finds_no_room_is_named(tmp_path):
+    path = tmp_path / "plan"
+    message = r"Expected to write '.*plan.png'. Received: File too large"
+    with full_disk(1000), pytest.raises(OSError, match=message):
+        plot_plan(make_plan(a=(0,)), path=path)
+    assert not list(tmp_path.iterdir())
+    plot_plan(make_plan(a=(0,)), path=path)
+    assert [x.name for x in tmp_path.iterdir()] == ["plan.png"]
 
 
 def test_a_plan_that_trains_nothing_has_a_figure(tmp_path):

@@ -5,6 +5,7 @@ import re
 import statistics
 
 import pytest
+from full_disk import full_disk
 from report_records import NET, PROTOCOL, record, row
 
 from keras_tinytrain import methods, published
@@ -249,6 +250,17 @@ def test_the_report_is_whole_and_needs_no_network(records, tmp_path):
     before = (folder / "report.html").read_bytes()
     write_report(records, folder)
     assert (folder / "report.html").read_bytes() == before
+
+
+def test_a_full_disk_keeps_the_report_before(records, tmp_path):
+    names = write_report(records, tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in names}
+    message = "Expected to write '.*/report.html'.*before it is safe; make room"
+    with full_disk(1000), pytest.raises(OSError, match=message):
+        write_report(records, tmp_path)
+    assert {x.name for x in tmp_path.iterdir()} == set(names)
+    for name in names:
+        assert (tmp_path / name).read_bytes() == before[name]
 
 
 def test_the_csv_has_every_cell(records, tmp_path):

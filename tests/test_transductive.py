@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from evaluation_sources import save_images
+from hand_training import HandTraining
 
 import keras_tinytrain as ktt
 from keras_tinytrain import heads
@@ -15,7 +16,7 @@ from keras_tinytrain.evaluation import Protocol, worker
 from keras_tinytrain.evaluation.protocol import Data, Job, Net
 from keras_tinytrain.methods import PlanLearner
 from keras_tinytrain.trainer import Trainer
-from keras_tinytrain.training import QUERY_BATCH, VECTOR_LENGTH
+from keras_tinytrain.training import QUERY_BATCH
 
 QUICK = {"steps_per_epoch": 3, "views": 1, "verbose": 0}
 
@@ -49,20 +50,13 @@ def test_it_is_training_by_hand(head, net, make_model, make_task, weights_of):
     settings = {"epochs": 4, "steps_per_epoch": 1, "views": 0}
     history = fit(model, task, query_images=query, **settings)
 
-    labels, pool = tf.constant(task.labels), heads.HEADS[head]
-    vectors = heads.prototypes(pool(net(task.images)), labels, 3)
-    vectors = VECTOR_LENGTH * tf.math.l2_normalize(vectors, axis=-1)
-    vectors = tf.Variable(vectors)
-    variables = [*net.trainable_variables, vectors]
+    hand = HandTraining(net, task, head)
+    variables = [*net.trainable_variables, hand.vectors]
     losses, entropies = [], []
     for _ in range(4):
         with tf.GradientTape() as tape:
-            embeddings, classes = pool(net(task.images)), vectors
-            if head == "prototype":
-                classes = heads.prototypes(embeddings, labels, 3)
-            logits = heads.cosine_logits(embeddings, classes)
-            loss = tf.reduce_mean(heads.cross_entropy(labels, logits))
-            logits = heads.cosine_logits(pool(net(query)), classes)
+            loss, classes = hand.loss()
+            logits = heads.cosine_logits(hand.embed(query), classes)
             shares = tf.nn.softmax(logits)
             entropy = -tf.reduce_sum(shares * tf.math.log(shares), axis=-1)
             entropy = tf.reduce_mean(entropy) / math.log(3)
@@ -77,13 +71,7 @@ def test_it_is_training_by_hand(head, net, make_model, make_task, weights_of):
     np.testing.assert_allclose(history["loss"], losses, rtol=1e-5)
     np.testing.assert_allclose(history["entropy"], entropies, rtol=1e-5)
     assert entropies[-1] < entropies[0]
-    for name, (kernel, bias) in weights_of(model).items():
-        layer = net.get_layer(name)
-        expected = layer.kernel.numpy().reshape(kernel.shape)
-        np.testing.assert_allclose(kernel, expected, atol=2e-6)
-        np.testing.assert_allclose(bias, layer.bias, atol=2e-6)
-    if head == "linear":
-        np.testing.assert_allclose(model.class_vectors, vectors, atol=2e-6)
+    hand.check_same(model, weights_of(model), atol=2e-6)
 
 
 def test_cached_training_is_uncached_training(make_model, make_task):

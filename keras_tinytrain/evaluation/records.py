@@ -185,8 +185,11 @@ def merge(parts: Sequence[Records]) -> Records:
     """Joins records files of one protocol.
 
     Raises:
-        ValueError: If protocols differ or an episode is there twice.
+        ValueError: If there is none, if protocols differ, or if an episode
+            is there twice.
     """
+    if not parts:
+        raise ValueError("Expected at least one records file. Received: none")
     joined = Records(parts[0].protocol)
     for part in parts:
         _check_protocol("the files", part.protocol, joined.protocol)

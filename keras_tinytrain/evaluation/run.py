@@ -86,6 +86,16 @@ def evaluate(
                 f"Expected {name} to be an integer from {least}. Received: "
                 f"{name}={value!r}"
             )
+    for name, names in (
+        ("nets", nets),
+        ("datasets", datasets),
+        ("methods", methods),
+    ):
+        if isinstance(names, str) or not names or not all(names):
+            raise ValueError(
+                f"Expected {name} to be a list of names, with one at least. "
+                f"Received: {name}={names!r}"
+            )
     methods = [known_methods.get(name).name for name in dict.fromkeys(methods)]
     with RecordsFile(path, protocol.to_json()) as file:
         found, absent = find_datasets(datasets, protocol, seed)

@@ -24,6 +24,7 @@ from keras_tinytrain.masking import Masked, apply_plan
 from keras_tinytrain.model import AdaptiveModel
 from keras_tinytrain.plan import UpdatePlan
 from keras_tinytrain.selection import make_plan
+from keras_tinytrain.whole_files import whole_file
 
 
 def save_checkpoint(model: AdaptiveModel, file: str | os.PathLike) -> None:
@@ -35,6 +36,7 @@ def save_checkpoint(model: AdaptiveModel, file: str | os.PathLike) -> None:
 
     Raises:
         ValueError: If the model has no plan, or no device can run it.
+        OSError: If it cannot be written. What was in the file is safe.
     """
     if model.plan is None:
         raise ValueError(
@@ -53,7 +55,8 @@ def save_checkpoint(model: AdaptiveModel, file: str | os.PathLike) -> None:
     checkpoint = dataclasses.replace(
         expected, vectors=np.asarray(vectors), layers=layers
     )
-    pathlib.Path(file).write_bytes(checkpoint.to_bytes())
+    with whole_file(file) as part:
+        part.write_bytes(checkpoint.to_bytes())
 
 
 def load_checkpoint(model: AdaptiveModel, file: str | os.PathLike) -> None:

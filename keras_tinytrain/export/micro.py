@@ -25,6 +25,7 @@ from keras_tinytrain.lowering import lower
 from keras_tinytrain.model import AdaptiveModel
 from keras_tinytrain.plan import UpdatePlan
 from keras_tinytrain.selection import CRITERIA, first_affordable, select
+from keras_tinytrain.whole_files import whole_file
 
 MAX_WAY = WAY
 
@@ -90,6 +91,7 @@ def export_micro(
     Raises:
         ValueError: If no device kernel knows an operation, with its name; if
             the budget is too small; or if an argument is none of the above.
+        OSError: If a file cannot be written.
 
     Example:
 
@@ -153,7 +155,6 @@ def export_micro(
     )
     sums = report.totals(table, len(data))
     directory = pathlib.Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
     result = MicroExport(
         blob=directory / f"{model.name}.ttnb",
         header=directory / f"{model.name}.h",
@@ -161,14 +162,18 @@ def export_micro(
         plan=directory / "plan.json" if model.plan else None,
         **sums,
     )
-    result.blob.write_bytes(data)
-    result.header.write_text(c_header(model.name, data))
     notes = _notes(model, graph, candidates, budget, expected, max_way)
-    result.report.write_text(
-        report.markdown(f"{model.name} on the device", notes, table, sums)
-    )
+    title = f"{model.name} on the device"
+    texts = {
+        result.header: c_header(model.name, data),
+        result.report: report.markdown(title, notes, table, sums),
+    }
     if result.plan:
-        result.plan.write_text(model.plan.to_json())
+        texts[result.plan] = model.plan.to_json()
+    contents = {path: text.encode() for path, text in texts.items()}
+    for path, content in {result.blob: data, **contents}.items():
+        with whole_file(path) as part:
+            part.write_bytes(content)
     return result
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import pathlib
-import zipfile
 from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from keras_tinytrain.meta.learner import State
+from keras_tinytrain.zoo.npz_files import json_array, read_npz, write_npz
 
 FORMAT = "keras_tinytrain.meta"
 VERSION = 1
@@ -40,8 +38,6 @@ def write_checkpoint(
 ) -> None:
     """Writes a checkpoint, in place of the one that is there.
 
-    The file is complete on the disk before it takes the place of the other.
-
     Args:
         path: The file.
         checkpoint: What to write.
@@ -59,27 +55,11 @@ def write_checkpoint(
         "best": checkpoint.best,
     }
     arrays = {
-        "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
+        "about": json_array(about),
         "values": np.asarray(checkpoint.state.values),
         "slots": np.asarray(checkpoint.state.slots),
     }
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with open(part, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        there = (
-            "The one before it is safe" if path.exists() else "None is there"
-        )
-        raise OSError(
-            error.errno,
-            f"Expected to write the checkpoint {str(path)!r}. Received: "
-            f"{error.strerror}. {there}; make room and run the same again",
-        ) from error
+    write_npz(path, arrays)
 
 
 def read_checkpoint(
@@ -101,20 +81,10 @@ def read_checkpoint(
     if not path.exists():
         return None
     try:
-        # By itself np.load leaves a damaged file open.
-        with open(path, "rb") as file, np.load(file) as arrays:
-            about = json.loads(arrays["about"].tobytes())
-            kind = about["format"], about["version"]
-            values, slots = arrays["values"], arrays["slots"]
-    except (
-        AttributeError,
-        EOFError,
-        KeyError,
-        OSError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-    ) as error:
+        arrays, about = read_npz(path.read_bytes(), "about")
+        kind = about["format"], about["version"]
+        values, slots = arrays["values"], arrays["slots"]
+    except (KeyError, OSError, ValueError) as error:
         raise _not_one(path, str(error)) from error
     if kind != (FORMAT, VERSION):
         raise _not_one(path, f"format={kind[0]!r}, version={kind[1]!r}")

@@ -139,7 +139,9 @@ class Learner:
         share = self.recipe.classification
         if share:
             everything = cosine_logits(embeddings, vectors[0], scale)
-            plain = tf.reduce_mean(cross_entropy(batch.classes, everything))
+            known = batch.classes >= 0
+            plain = cross_entropy(tf.maximum(batch.classes, 0), everything)
+            plain = tf.reduce_mean(tf.where(known, plain, 0.0))
             loss = (1 - share) * loss + share * plain
         return loss, accuracy(labels[support:], logits)
 

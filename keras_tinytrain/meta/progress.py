@@ -11,6 +11,8 @@ from typing import TextIO
 
 import tensorflow as tf
 
+from keras_tinytrain.whole_files import whole_file
+
 BAR = 20
 
 
@@ -144,12 +146,6 @@ def plot_curve(
     panels[1].set_ylabel("Accuracy (%)")
     panels[1].legend(frameon=False)
     figure.suptitle("Meta-training", fontsize=12)
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"Expected to draw {str(path)!r}. Received: {error.strerror}. All "
-            "else is safe; make room and run the same again",
-        ) from error
+    with whole_file(path) as part:
+        figure.savefig(part)
     return True

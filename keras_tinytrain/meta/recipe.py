@@ -11,6 +11,9 @@ from typing import Any
 # Ways to make photographs look like drawings, signs or characters; see
 # `keras_tinytrain.meta.styles`.
 STYLES = ("invert", "grey", "edges", "sketch", "false_colours")
+# What the classes of a task may be besides those of the source; see
+# `keras_tinytrain.meta.tasks`.
+TASKS = ("instances", "drawings", "signs")
 OPTIMIZERS = ("sgd", "adam")
 HEADS = ("prototype", "linear")
 _LEAST = {
@@ -55,6 +58,10 @@ class Recipe:
         flip: Probability of mirroring an image.
         styles: Probability, by name among `STYLES`, that all images of an
             episode are turned into that style. What is left to 1 is plain.
+        tasks: Probability, by name among `TASKS`, that the classes of an
+            episode are not those of the source: `"instances"`, single images
+            of the source under strong changes; `"drawings"`, made-up
+            characters; `"signs"`, such on plates in front of photographs.
         stored_size: Height and width at which images are kept in memory,
             before cropping: 38,400 images of 84 px are 813 MB.
         seed: Seed of all that is drawn.
@@ -86,11 +93,13 @@ class Recipe:
     jitter: float = 0.4
     flip: float = 0.5
     styles: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    tasks: Mapping[str, float] = dataclasses.field(default_factory=dict)
     stored_size: int = 84
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "styles", dict(self.styles))
+        for name in ("styles", "tasks"):
+            object.__setattr__(self, name, dict(getattr(self, name)))
         for name, least in _LEAST.items():
             if getattr(self, name) is not None or name not in ("way", "shot"):
                 self._check_integer(name, least)
@@ -106,11 +115,13 @@ class Recipe:
         for name, known in (("optimizer", OPTIMIZERS), ("head", HEADS)):
             if getattr(self, name) not in known:
                 raise self._wrong(name, f"one of {', '.join(known)}")
-        for name, share in self.styles.items():
-            if name not in STYLES:
-                raise self._wrong("styles", f"names among {', '.join(STYLES)}")
-            self._check_share("styles", share)
-        self._check_share("styles", math.fsum(self.styles.values()))
+        for name, known in (("styles", STYLES), ("tasks", TASKS)):
+            shares = getattr(self, name)
+            if not set(shares) <= set(known):
+                raise self._wrong(name, f"names among {', '.join(known)}")
+            for share in shares.values():
+                self._check_share(name, share)
+            self._check_share(name, math.fsum(shares.values()))
 
     @property
     def steps(self) -> int:
@@ -122,6 +133,13 @@ class Recipe:
         """What `draw_episode` takes besides dataset and seed."""
         names = ("way", "shot", "query", "max_way", "max_support")
         return {name: getattr(self, name) for name in names}
+
+    def seed_of(self, episode: int) -> int:
+        """Returns the seed of an episode.
+
+        No two seeds of recipes share one of fewer than 2 ** 40 episodes.
+        """
+        return (self.seed << 40) + episode
 
     def rate(self, step: int) -> float:
         """Returns the learning rate of a step.

@@ -25,6 +25,7 @@ from keras_tinytrain.meta.progress import Progress, plot_curve, write_summary
 from keras_tinytrain.meta.replicas import Replicas
 from keras_tinytrain.meta.source import Source
 from keras_tinytrain.meta.stream import Batch, stream
+from keras_tinytrain.meta.tasks import Tasks
 
 CHECKPOINT, BEST = "checkpoint.npz", "best.npz"
 # Points of the learning curve, besides those at checkpoints.
@@ -70,6 +71,7 @@ class Run:
         self.learner, self.replicas = learner, replicas
         self.recipe = learner.recipe
         self.source, self.judge = source, judge
+        self.tasks = Tasks(source, self.recipe)
         self.size, self.judged, self.every = size, judged, every
         self.folder, self.stream = folder, stream
         self.now = Checkpoint(learner.start())
@@ -98,7 +100,7 @@ class Run:
         Raises:
             ValueError: If the checkpoint is not of this run, or the loss is
                 not finite.
-            OSError: If the disk is full.
+            OSError: If the disk is full, or the best weights are gone.
             RuntimeError: If another worker is gone.
         """
         try:
@@ -136,7 +138,7 @@ class Run:
         if first:
             progress.note(f"Goes on after episode {first:,}")
         feed = self._feed(
-            self.source, first, recipe.episodes, recipe.batch, augment=True
+            self.tasks, first, recipe.episodes, recipe.batch, augment=True
         )
         while self.now.state.step < recipe.steps:
             self._whole = dataclasses.replace(
@@ -165,12 +167,11 @@ class Run:
         progress.end()
 
     def _feed(
-        self, source: Source, first: int, stop: int, batch: int, **options
+        self, tasks: Tasks, first: int, stop: int, batch: int, **options
     ) -> Callable[[], Batch]:
         return self.replicas.feed(
             lambda replica: stream(
-                source,
-                self.recipe,
+                tasks,
                 self.replicas.numbers(replica, first, stop, batch),
                 self.size,
                 **options,
@@ -184,7 +185,10 @@ class Run:
         if self.judge is None:
             return
         count = self.judged
-        feed = self._feed(self.judge, 0, count, count, augment=False)
+        # Of photographs as they are.
+        recipe = dataclasses.replace(self.recipe, tasks={})
+        tasks = Tasks(self.judge, recipe)
+        feed = self._feed(tasks, 0, count, count, augment=False)
         totals = self.replicas.judge(self.now.state.values, feed, count)
         values = {"val_loss": totals.loss, "val_accuracy": totals.accuracy}
         self._record(writer, values)
@@ -204,8 +208,16 @@ class Run:
         state = self.now.state
         if self.folder is not None:
             if self.judge is not None:
-                best = read_checkpoint(self.folder / BEST, self.about)
-                state = best.state if best else state
+                path = self.folder / BEST
+                best = read_checkpoint(path, self.about)
+                if best is None:
+                    raise FileNotFoundError(
+                        "Expected the weights that were best in "
+                        f"{str(path)!r}, as the checkpoint beside it says. "
+                        "Received: no such file. Put it back, or give another "
+                        "folder"
+                    )
+                state = best.state
         self.learner.finish(self.replicas.agree(state))
 
     def _save(self, checkpoint: Checkpoint) -> None:

@@ -28,6 +28,7 @@ class Source:
         name: Name of the dataset.
         classes: The class names.
         images: `(n, height, width, 3)` uint8, class after class.
+        number_of: `(n,)` int32, the number of the class of each image.
         digest: Changes with any image, class or group.
 
     Raises:
@@ -45,7 +46,9 @@ class Source:
             name: tuple(Item(next(places), item.group) for item in found[name])
             for name in self.classes
         }
-        self._number = {name: i for i, name in enumerate(self.classes)}
+        counts = [len(found[name]) for name in self.classes]
+        numbers = np.arange(len(counts), dtype=np.int32)
+        self.number_of = np.repeat(numbers, counts)
         digest = hashlib.sha256(images)
         digest.update(repr((self.name, images.shape, self._items)).encode())
         self.digest = digest.hexdigest()[:12]
@@ -77,27 +80,33 @@ class Source:
             Positions of the images, support first; their labels; their
             classes in the source; and how many are support.
         """
-        drawn = self._draw(number, recipe)
-        sides = drawn.support, drawn.query
-        positions = [x.key for side in sides for row in side for x in row]
-        labels = np.concatenate(
-            [
-                np.repeat(np.arange(len(side)), [len(row) for row in side])
-                for side in sides
-            ]
-        )
-        classes = np.array([self._number[name] for name in drawn.classes])
-        return (
-            np.array(positions, np.int32),
-            labels.astype(np.int32),
-            classes[labels].astype(np.int32),
-            sum(map(len, drawn.support)),
-        )
+        positions, labels, support = arrange(self._draw(number, recipe))
+        return positions, labels, self.number_of[positions], support
 
     def _draw(self, number: int, recipe: Recipe) -> EpisodeItems:
-        # No two seeds share an episode of fewer than 2 ** 40.
-        seed = (recipe.seed << 40) + number
-        return draw_episode(self, seed=seed, **recipe.drawing)
+        return draw_episode(self, seed=recipe.seed_of(number), **recipe.drawing)
+
+
+def arrange(drawn: EpisodeItems) -> tuple[np.ndarray, np.ndarray, int]:
+    """Lists the positions of an episode's images, support first.
+
+    Args:
+        drawn: An episode whose items have positions for keys.
+
+    Returns:
+        Positions, labels, and how many are support.
+    """
+    sides = drawn.support, drawn.query
+    positions = [x.key for side in sides for row in side for x in row]
+    labels = [
+        np.repeat(np.arange(len(side)), [len(row) for row in side])
+        for side in sides
+    ]
+    return (
+        np.array(positions, np.int32),
+        np.concatenate(labels).astype(np.int32),
+        sum(map(len, drawn.support)),
+    )
 
 
 def open_source(

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_tinytrain.meta.recipe import Recipe
-from keras_tinytrain.meta.source import Source
-from keras_tinytrain.meta.views import clean_views, random_views
+from keras_tinytrain.meta.tasks import Tasks
+from keras_tinytrain.meta.views import clean_views
 
 # Episodes that wait, ready; at 128 px one of 100 images is 5 MB.
 _AHEAD = 3
@@ -21,7 +20,7 @@ class Batch(NamedTuple):
     Attributes:
         images: `(n, height, width, 3)` uint8.
         labels: `(n,)` int32, from 0 to way - 1.
-        classes: `(n,)` int32, the classes in the source.
+        classes: `(n,)` int32, the classes in the source, -1 for none.
         support: How many of the images are support.
         weight: What the episode counts: 1, or 0 where a replica has none.
     """
@@ -34,8 +33,7 @@ class Batch(NamedTuple):
 
 
 def stream(
-    source: Source,
-    recipe: Recipe,
+    tasks: Tasks,
     numbers: Iterable[tuple[int, float]],
     size: tuple[int, int],
     *,
@@ -47,8 +45,7 @@ def stream(
     the episode, so that a stream can begin anywhere.
 
     Args:
-        source: The images.
-        recipe: How to draw and to augment.
+        tasks: Which tasks there are.
         numbers: Numbers of episodes, and what each counts.
         size: `(height, width)` of the images.
         augment: Whether to make random views, or whole images.
@@ -59,14 +56,14 @@ def stream(
 
     def draw():
         for number, weight in numbers:
-            yield number, *source.draw(number, recipe), weight
+            yield number, *tasks.draw(number), weight
 
-    def view(number, positions, labels, classes, support, weight):
+    def view(number, kind, positions, labels, classes, support, weight):
         if augment:
-            seed = tf.stack([tf.constant(recipe.seed, tf.int64), number])
-            images = random_views(source.images, positions, seed, size, recipe)
+            seed = tf.constant(tasks.recipe.seed, tf.int64), number
+            images = tasks.views(kind, positions, tf.stack(seed), size)
         else:
-            images = clean_views(source.images, positions, size)
+            images = clean_views(tasks.source.images, positions, size)
         return Batch(images, labels, classes, support, weight)
 
     many = tf.TensorSpec([None], tf.int32)
@@ -76,6 +73,7 @@ def stream(
             draw,
             output_signature=(
                 tf.TensorSpec([], tf.int64),
+                one,
                 many,
                 many,
                 many,

@@ -27,7 +27,7 @@ def clean_views(
         `(n, *size, 3)` uint8.
     """
     boxes = tf.tile([[0.0, 0.0, 1.0, 1.0]], [tf.size(indices), 1])
-    return _to_bytes(tf.image.crop_and_resize(store, boxes, indices, size))
+    return to_bytes(tf.image.crop_and_resize(store, boxes, indices, size))
 
 
 def random_views(
@@ -66,7 +66,7 @@ def random_views(
         images = jitter(images, seeds[1], recipe.jitter)
     if recipe.styles:
         images = apply_style(images, seeds[2], recipe.styles)
-    return _to_bytes(images)
+    return to_bytes(images)
 
 
 def random_boxes(
@@ -123,5 +123,6 @@ def _clip(images: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(images, 0.0, 255.0)
 
 
-def _to_bytes(images: tf.Tensor) -> tf.Tensor:
+def to_bytes(images: tf.Tensor) -> tf.Tensor:
+    """Rounds to uint8."""
     return tf.cast(tf.round(_clip(images)), tf.uint8)

@@ -27,6 +27,7 @@ from keras_tinytrain.report.tables import (
     describe,
     time_table,
 )
+from keras_tinytrain.whole_files import whole_file
 
 HEADING = "Few-shot tasks: what each method learns, and what it costs"
 CAVEAT = (
@@ -49,6 +50,7 @@ def write_report(records: Records, folder: str | os.PathLike) -> list[str]:
 
     Raises:
         ValueError: If there is no record.
+        OSError: If a file cannot be written.
     """
     folder = pathlib.Path(folder)
     summary = Summary(records)
@@ -61,7 +63,6 @@ def write_report(records: Records, folder: str | os.PathLike) -> list[str]:
     ]
     figures = _figures(summary)
     introduction = _introduction(summary)
-    folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "report.html": write_page(
             HEADING,
@@ -86,9 +87,11 @@ def write_report(records: Records, folder: str | os.PathLike) -> list[str]:
         "report.csv": to_csv(summary),
     }
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        with whole_file(folder / name) as part:
+            part.write_text(text, encoding="utf-8")
     for name, _, _, draw in figures:
-        draw(LIGHT).savefig(folder / f"{name}.png")
+        with whole_file(folder / f"{name}.png") as part:
+            draw(LIGHT).savefig(part)
     return [*texts, *(f"{name}.png" for name, *_ in figures)]
 
 

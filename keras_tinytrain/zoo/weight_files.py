@@ -1,15 +1,14 @@
 """Weights in a small file: float16, or int8 with a scale per channel."""
 
 import hashlib
-import io
-import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 import numpy as np
+
+from keras_tinytrain.zoo.npz_files import json_array, read_npz, write_npz
 
 FORMAT = "keras_tinytrain.weights"
 VERSION = 1
@@ -63,8 +62,7 @@ def save_weights_file(
         "dtype": dtype,
         "about": dict(about or {}),
     }
-    text = json.dumps(head, sort_keys=True).encode()
-    arrays = {"head": np.frombuffer(text, np.uint8)}
+    arrays = {"head": json_array(head)}
     for key, weight in _by_path(model).items():
         value = weight.numpy()
         largest = np.abs(value).max(initial=0)
@@ -79,17 +77,8 @@ def save_weights_file(
             arrays[key] = value
         else:
             arrays[key], arrays[key + _SCALE] = _quantize(value)
-    data = io.BytesIO()
-    np.savez_compressed(data, **arrays)
-    path = Path(path)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_bytes(data.getvalue())
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    return hashlib.sha256(data.getvalue()).hexdigest()
+    data = write_npz(path, arrays, compress=True)
+    return hashlib.sha256(data).hexdigest()
 
 
 def load_weights_file(
@@ -123,19 +112,9 @@ def load_weights_file(
             f"{received}. The file is damaged; install the package again"
         )
     try:
-        with np.load(io.BytesIO(data)) as file:
-            arrays = {name: file[name] for name in file.files}
-        head = json.loads(arrays.pop("head").tobytes())
+        arrays, head = read_npz(data, "head")
         kind = head["format"], head["version"]
-    except (
-        AttributeError,
-        EOFError,
-        KeyError,
-        OSError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (KeyError, ValueError) as error:
         raise ValueError(
             f"Expected '{path}' to be a file of weights. Received: {error}"
         ) from error

@@ -58,6 +58,11 @@ class Device:
         for sample, label in zip(samples, labels):
             assert self.engine.observe(sample, label) == 0
 
+    def settle(self, samples, labels):
+        for sample, label in zip(samples, labels):
+            assert self.engine.revisit(sample, label) == 0
+        assert self.engine.settle() == 0
+
 
 def random_channels(rng, costs, share=0.5):
     """Draws channels of some layers, at least of one."""

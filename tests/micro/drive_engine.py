@@ -64,6 +64,9 @@ def life(engine: Engine, rng: np.random.Generator) -> None:
         for step in range(3):
             assert engine.accumulate(samples[step], step % WAY)[0] == OK
             assert engine.update() == OK
+        for i, sample in enumerate(samples):
+            assert engine.revisit(sample, i % WAY) == OK
+        assert engine.settle() == OK
         assert engine.predict(samples[3])[0] == OK
 
 

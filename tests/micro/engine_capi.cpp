@@ -96,6 +96,14 @@ int engine_observe(void* engine, const float* sample, uint32_t label) {
   return static_cast<int>(Of(engine)->trainer.Observe(sample, label).code);
 }
 
+int engine_revisit(void* engine, const float* sample, uint32_t label) {
+  return static_cast<int>(Of(engine)->trainer.Revisit(sample, label).code);
+}
+
+int engine_settle(void* engine) {
+  return static_cast<int>(Of(engine)->trainer.Settle().code);
+}
+
 int engine_score(void* engine, const float* sample, uint32_t label) {
   return static_cast<int>(Of(engine)->trainer.Score(sample, label).code);
 }

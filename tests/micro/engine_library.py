@@ -166,6 +166,12 @@ class Engine:
     def score(self, sample, label) -> int:
         return self.call("engine_score", floats(sample), int(label))
 
+    def revisit(self, sample, label) -> int:
+        return self.call("engine_revisit", floats(sample), int(label))
+
+    def settle(self) -> int:
+        return self.call("engine_settle")
+
     def end_scoring(self) -> int:
         return self.call("engine_end_scoring")
 

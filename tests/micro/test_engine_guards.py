@@ -100,6 +100,20 @@ def test_calls_out_of_turn(device, samples):
     assert engine.observe(sample, 0) == WRONG_STATE
     assert engine.update() == OK
     assert engine.update() == WRONG_STATE
+    # Settling: between two steps, then revisit, then settle.
+    assert engine.settle() == WRONG_STATE
+    assert engine.accumulate(sample, 0)[0] == OK
+    assert engine.revisit(sample, 0) == WRONG_STATE
+    assert engine.update() == OK
+    assert engine.revisit(sample, 0) == OK
+    assert engine.accumulate(sample, 0)[0] == WRONG_STATE
+    assert engine.update() == WRONG_STATE
+    assert engine.predict(sample)[0] == WRONG_STATE
+    assert engine.settle() == OK
+    assert engine.settle() == WRONG_STATE
+    assert engine.revisit(sample, 0) == WRONG_STATE
+    assert engine.accumulate(sample, 0)[0] == WRONG_STATE
+    assert engine.predict(sample)[0] == OK
     # A new plan forgets the class vectors, which have been trained.
     assert engine.plan(device.channels) == OK
     assert engine.predict(sample)[0] == WRONG_STATE

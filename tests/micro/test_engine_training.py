@@ -20,6 +20,7 @@ import keras_tinytrain as ktt
 from keras_tinytrain import training, zoo
 from keras_tinytrain.heads import cosine_logits, cross_entropy
 from keras_tinytrain.selection import select
+from keras_tinytrain.training import VECTOR_LENGTH
 
 WAY = 3
 
@@ -103,8 +104,12 @@ def keras_losses(model, images, labels, steps):
             share = max(model.plan.trained_weights, 1) / weights
             rate = training.learning_rate(losses[0], WAY, share)
             trainer.optimizer.learning_rate.assign(rate)
-    window.assign(trainer.result()[0])
-    model.set_class_vectors(trainer.result()[1])
+    slices, trained = trainer.result()
+    window.assign(slices)
+    means = class_vectors(model, images, labels, WAY)
+    trained = VECTOR_LENGTH * tf.math.l2_normalize(trained, axis=-1)
+    share = training.MEANS_SHARE
+    model.set_class_vectors(share * means + (1 - share) * trained)
     return losses
 
 
@@ -129,6 +134,7 @@ def check_ten_steps(device, images, labels, queries, **rates):
     expected = keras_losses(device.model, images, labels, 10)
     np.testing.assert_allclose(actual, expected, rtol=1e-4)
     assert abs(expected[-1] - expected[0]) > 1e-3
+    device.settle(samples[: len(images)], labels)
     logits = device.model.predict(queries, verbose=0)
     for sample, expected in zip(samples[len(images) :], logits):
         code, label, actual = device.engine.predict(sample)
@@ -272,3 +278,45 @@ def test_a_new_plan_starts_from_the_blob(engine_build, net, tmp_path):
     assert device.engine.plan(device.channels) == OK
     device.observe(samples, labels)
     assert device_losses(device, samples, labels, 3) == first
+
+
+def test_a_prototype_head_settles_on_the_means(engine_build, net, tmp_path):
+    """Those of the trained network, as Keras does."""
+    model = ktt.wrap(net, head="prototype")
+    channels = {"project": np.array([0, 2]), "last": np.array([1, 4])}
+    device = make_device(engine_build, model, channels, tmp_path, optimizer=SGD)
+    images, labels = images_of(model, 6), [0, 1, 2, 2, 1, 0]
+    samples = boundary(device, images)
+    device.start(rate=0.5)
+    device.observe(samples, labels)
+    before = device.engine.class_vectors(6)
+    device_losses(device, samples, labels, 3)
+    np.testing.assert_array_equal(device.engine.class_vectors(6), before)
+    device.settle(samples, labels)
+    settled = device.engine.class_vectors(6)
+    assert np.abs(settled - before).max() > 1e-4
+    # A second visit of the same network finds the same means.
+    lengths = np.linalg.norm(settled, axis=-1)
+    np.testing.assert_allclose(lengths, VECTOR_LENGTH, rtol=1e-5)
+    for layer, rows in zip(("project", "last"), trained_rows(device)):
+        masked = model.network.layers[layer]
+        masked.kernel_slice.assign(rows[0])
+        masked.bias_slice.assign(rows[1])
+    expected = class_vectors(model, images, labels, WAY)
+    np.testing.assert_allclose(settled, expected, rtol=1e-4, atol=1e-6)
+
+
+def trained_rows(device):
+    """Returns kernel and bias of each slice as Keras has them."""
+    numbers, start, found = device.engine.trained(), 0, []
+    for layer, count in zip(device.blob.layers, device.counts):
+        if not count:
+            continue
+        masked = device.model.network.layers[layer["name"]]
+        shape = masked.slice_shape(count, False)
+        size = int(np.prod(shape))
+        rows = numbers[start : start + size].reshape(count, *shape[:-1])
+        start += size
+        found.append((np.moveaxis(rows, 0, -1), numbers[start : start + count]))
+        start += count
+    return found

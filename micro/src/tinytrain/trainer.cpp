@@ -4,8 +4,6 @@
 
 #include "tinytrain/arena.h"
 #include "tinytrain/finite.h"
-#include "tinytrain/kernels/add.h"
-#include "tinytrain/kernels/l2_norm.h"
 
 namespace tinytrain {
 namespace {
@@ -79,43 +77,6 @@ Status Trainer::BeginScoring() {
   return Status::Ok();
 }
 
-Status Trainer::Observe(const float* sample, uint32_t label) {
-  const bool scoring = state_ == State::kScoring && examples_ == 0;
-  const bool training = state_ == State::kTraining && !trained_;
-  if (!scoring && !training) return WrongState();
-  const Status status = CheckExample(sample, label);
-  if (!status.ok()) return status;
-  const Schedule schedule(*model_, Purpose::kPredict, nullptr);
-  WorkMemory memory = Memory();
-  Pass pass(schedule, setup_, &parameters_, &memory);
-  pass.Forward(sample);
-  const uint32_t depth = model_->head().depth;
-  if (!AllFinite(pass.embedding(), depth)) return NotFinite();
-  float* vectors = parameters_.class_vectors();
-  if (vectors_ != Vectors::kSums) {
-    memset(vectors, 0, parameters_.class_vectors_size() * sizeof(float));
-    vectors_ = Vectors::kSums;
-  }
-  Add(pass.embedding(), static_cast<int>(depth), vectors + label * depth);
-  return Status::Ok();
-}
-
-// Turns sums of embeddings into class vectors: the direction of the mean is
-// that of the sum.
-Status Trainer::SetVectors() {
-  if (vectors_ == Vectors::kNone) return WrongState();
-  if (vectors_ == Vectors::kSet) return Status::Ok();
-  const uint32_t depth = model_->head().depth;
-  float* vector = parameters_.class_vectors();
-  for (uint32_t k = 0; k < setup_.classes; ++k) {
-    const float factor = model_->head().vector_length *
-                         InverseNorm(vector, static_cast<int>(depth));
-    for (uint32_t i = 0; i < depth; ++i) *vector++ *= factor;
-  }
-  vectors_ = Vectors::kSet;
-  return Status::Ok();
-}
-
 Status Trainer::Score(const float* sample, uint32_t label) {
   if (state_ != State::kScoring) return WrongState();
   float loss = 0.0f;
@@ -147,7 +108,7 @@ Status Trainer::Plan(const Selection& selection) {
   status = CheckRegions(bytes, regions_.persistent_bytes, regions_.work_bytes);
   if (!status.ok()) return status;
   // Those of another plan may have been trained.
-  if (state_ == State::kTraining) vectors_ = Vectors::kNone;
+  if (Trains()) vectors_ = Vectors::kNone;
   parameters_.Place(selection);
   stepper_.Reset(setup_.optimizer, rates_.momentum);
   state_ = State::kTraining;
@@ -191,7 +152,10 @@ Status Trainer::Update() {
 }
 
 Status Trainer::Predict(const float* sample, uint32_t* label, float* logits) {
-  if (state_ == State::kClosed || state_ == State::kReady) return WrongState();
+  if (state_ == State::kClosed || state_ == State::kReady ||
+      state_ == State::kRevisiting) {
+    return WrongState();
+  }
   Status status = CheckSample(sample);
   if (!status.ok()) return status;
   status = SetVectors();

@@ -28,6 +28,7 @@ struct Regions {
 //   BeginScoring, Observe each, Score each, EndScoring   (to select by scores)
 //   Plan, Observe each                     (unless observed while scoring)
 //   Accumulate each of a mini-batch, Update; as often as wanted
+//   Revisit each, Settle                   (the last step of Keras' `fit`)
 //   Predict                                (as soon as all are observed)
 // A sample is tensor 0 of the model, a label is below `setup.classes`. A call
 // that is refused changes nothing, unless it says so. Codes of all calls:
@@ -77,6 +78,15 @@ class Trainer {
   // no weight.
   Status Update();
 
+  // Adds the embedding to the mean of its class, as the trained network makes
+  // it. Not between `Accumulate` and `Update`. Only `Revisit` and `Settle` may
+  // follow, or a new start.
+  Status Revisit(const float* sample, uint32_t label);
+
+  // Ends the training: class vectors become the means, those of a linear head
+  // a part of the way. Only predictions may follow, or a new start.
+  Status Settle();
+
   // Writes the class that is most likely, and all logits unless null.
   Status Predict(const float* sample, uint32_t* label, float* logits);
 
@@ -84,13 +94,24 @@ class Trainer {
   float learning_rate() const { return rate_; }
 
  private:
-  enum class State : uint8_t { kClosed, kReady, kScoring, kScored, kTraining };
+  enum class State : uint8_t {
+    kClosed,
+    kReady,
+    kScoring,
+    kScored,
+    kTraining,
+    kRevisiting,
+    kSettled,
+  };
   // Of the class vectors.
   enum class Vectors : uint8_t { kNone, kSums, kSet };
 
   Status CheckSample(const float* sample) const;
   Status CheckExample(const float* sample, uint32_t label) const;
   Status SetVectors();
+  Status AddEmbedding(const float* sample, uint32_t label, float* sums,
+                      bool first);
+  bool Trains() const;
   Status Send(Purpose purpose, const float* sample, uint32_t label,
               float* loss);
   WorkMemory Memory() const;
