@@ -126,7 +126,10 @@ def test_layers_that_narrow_train_where_no_other_does(net, nets, selectors):
     if not narrow:
         pytest.skip("no layer of this net narrows")
     rng = np.random.default_rng(net)
-    for budget in [ktt.Budget(), *(draw_budget(rng, costs) for _ in range(20))]:
+    budgets = [draw_budget(rng, costs) for _ in range(20)]
+    # One channel of the first, or more of a later one, which is worth more.
+    budgets += [ktt.Budget(macs=costs.macs({name: 1})) for name in narrow]
+    for budget in budgets:
         host, device = on_both(
             selectors, data, narrow, costs, budget, "earliest"
         )
