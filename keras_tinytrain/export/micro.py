@@ -120,9 +120,9 @@ def export_micro(
             f"Expected criterion to be one of {CRITERIA}. Received: "
             f"criterion={criterion!r}"
         )
-    whole = lower(model.network)
     counted = {"cost_model": cost_model, "way": max_way}
     costs = layer_costs(model, **counted)
+    whole = lower(model.network)
     candidates = _candidates(model.plan, costs, budget, criterion)
     # What the device has in front of a plan costs it memory too.
     first = costs[0].name if from_pixels else candidates[0]
