@@ -80,20 +80,35 @@ class Arena:
             learning: Indices of the layers of which anything trains.
             kept: Of these, the ones whose weights train, not biases alone.
         """
+        counts = COUNT_BYTES * int(
+            self._has_layer[self._start(learning) :].sum()
+        )
+        persistent = counts + -counts % 4 + self._vector_bytes
+        return persistent + self.work_bytes(learning, kept)
+
+    def work_bytes(
+        self, learning: Collection[int], kept: Collection[int]
+    ) -> int:
+        """Returns those of the region that holds nothing between two calls.
+
+        Args:
+            learning: Indices of the layers of which anything trains.
+            kept: Of these, the ones whose weights train.
+        """
         key = tuple(sorted(learning)), tuple(sorted(kept))
         if key not in self._known:
-            first = min(key[0], default=self._first or 0)
-            if self._first is not None:
-                first = min(first, self._first)
-            start = self._starts[first]
-            tables = BLOCK_BYTES * (3 * (len(self._ops) - start + 1) + 1)
-            counts = COUNT_BYTES * int(self._has_layer[start:].sum())
+            start = self._start(learning)
+            table = BLOCK_BYTES * (3 * (len(self._ops) - start + 1) + 1)
             peak = self._peak(start, list(key[0]), list(key[1]))
-            # Both tables are rounded up to whole floats.
-            tables, counts = tables + -tables % 4, counts + -counts % 4
-            total = tables + counts + self._vector_bytes + peak
-            self._known[key] = total
+            self._known[key] = table + -table % 4 + peak
         return self._known[key]
+
+    def _start(self, learning: Collection[int]) -> int:
+        """Returns the first operation that the device has."""
+        first = min(learning, default=self._first or 0)
+        if self._first is not None:
+            first = min(first, self._first)
+        return self._starts[first]
 
     def _index_operations(self) -> None:
         ops, size = self._ops, self._size

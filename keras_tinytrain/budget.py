@@ -135,6 +135,12 @@ class DeviceMemory(Protocol):
         """Returns the bytes that do not depend on how many channels train."""
         ...
 
+    def work_bytes(
+        self, learning: Collection[int], kept: Collection[int]
+    ) -> int:
+        """Returns those of them that hold nothing between two samples."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerCosts(Sequence):
@@ -236,6 +242,21 @@ class LayerCosts(Sequence):
                 others = cost.channels - channels
                 total += BYTES_PER_TRAINED_WEIGHT * others
         return total
+
+    def work_bytes(
+        self,
+        counts: Mapping[str, int],
+        *,
+        inputs: Mapping[str, int] | None = None,
+        biases: Collection[str] = (),
+    ) -> int:
+        """Returns the part of `memory_bytes` that is the device's `work`.
+
+        The rest is its `persistent`. Only the arena model knows two regions.
+        """
+        parts = self._parts(counts, inputs or {}, biases)
+        kept = [i for i, part in parts.items() if part[0] or part[1]]
+        return self.device.work_bytes(parts, kept)
 
     def macs(
         self,

@@ -40,6 +40,9 @@ class MicroExport:
         report: What it takes, layer by layer.
         plan: The plan as JSON, None without one.
         flash_bytes: Bytes of the blob.
+        persistent_bytes: Bytes of the device's region `persistent` under the
+            plan that is written or, without one, expected.
+        work_bytes: Bytes of its region `work`.
         macs_step: MACs of a training step of one sample, forward and
             backward, from the exported part's input on. Of the head alone if
             neither plan nor budget says what trains.
@@ -51,6 +54,8 @@ class MicroExport:
     report: pathlib.Path
     plan: pathlib.Path | None
     flash_bytes: int
+    persistent_bytes: int
+    work_bytes: int
     macs_step: int
     macs_predict: int
 
@@ -115,9 +120,9 @@ def export_micro(
             f"Expected criterion to be one of {CRITERIA}. Received: "
             f"criterion={criterion!r}"
         )
-    whole = lower(model.network)
     counted = {"cost_model": cost_model, "way": max_way}
     costs = layer_costs(model, **counted)
+    whole = lower(model.network)
     candidates = _candidates(model.plan, costs, budget, criterion)
     # What the device has in front of a plan costs it memory too.
     first = costs[0].name if from_pixels else candidates[0]
@@ -153,7 +158,8 @@ def export_micro(
         head=model.head,
         head_macs=max_way * graph.depth(model.head),
     )
-    sums = report.totals(table, len(data))
+    device = layer_costs(model, way=max_way, first=first)
+    sums = report.totals(table, len(data), *_region_bytes(device, expected))
     directory = pathlib.Path(directory)
     result = MicroExport(
         blob=directory / f"{model.name}.ttnb",
@@ -214,6 +220,20 @@ def _likely_plan(
     return select(scores, costs, budget, criterion=criterion)
 
 
+def _region_bytes(
+    costs: LayerCosts, plan: UpdatePlan | None
+) -> tuple[int, int]:
+    """Returns what training takes of `persistent` and `work`."""
+    layers = plan.layers if plan else ()
+    counts = {c.name: len(c.channels) for c in layers}
+    parts = {
+        "inputs": {c.name: len(c.inputs) for c in layers},
+        "biases": [c.name for c in layers if c.bias],
+    }
+    work = costs.work_bytes(counts, **parts)
+    return costs.memory_bytes(counts, **parts) - work, work
+
+
 def _notes(model, graph: Graph, candidates, budget, plan, max_way) -> list[str]:
     """Says what was exported, and what the numbers suppose."""
     shape = " x ".join(map(str, graph.input_shape))
@@ -224,6 +244,7 @@ def _notes(model, graph: Graph, candidates, budget, plan, max_way) -> list[str]:
         f"Input: {source}.",
         f"May train: {len(candidates)} layers from `{candidates[0]}` on.",
         f"Head: {model.head}, at most {max_way} classes.",
+        f"Memory is that of {max_way} classes and Adam, without the sample.",
         "MACs are those of one sample. A step is forward and backward of all "
         "that is exported.",
     ]

@@ -10,6 +10,7 @@ from keras import layers
 
 import keras_tinytrain as ktt
 from keras_tinytrain.export.blob import Blob, read_blob
+from keras_tinytrain.export.micro import MicroExport
 from keras_tinytrain.heads import prototypes
 from keras_tinytrain.selection import make_plan
 from keras_tinytrain.training import VECTOR_LENGTH
@@ -21,13 +22,15 @@ class Device:
 
     Attributes:
         model: The wrapped model.
-        blob: What was exported of it.
+        result: What `export_micro` returned.
+        blob: What was exported.
         data: Its bytes.
         engine: The engine, not yet initialised.
         channels: Trained channels of each layer of the blob.
     """
 
     model: object
+    result: MicroExport
     blob: Blob
     data: bytes
     engine: Engine
@@ -90,7 +93,7 @@ def make_device(
         for layer in blob.layers
     ]
     engine = Engine(library, data, way, optimizer)
-    return Device(model, blob, data, engine, rows)
+    return Device(model, result, blob, data, engine, rows)
 
 
 def boundary(device, images):

@@ -55,6 +55,8 @@ def test_random_nets_and_plans(engine_build, randomized, tmp_path, seed):
         sizes = device.start(rate=1e-3)
         assert costs.memory_bytes(named(channels)) == sum(sizes)
         assert device.engine.linear_bytes(device.counts) == sum(sizes)
+        reported = device.result.persistent_bytes, device.result.work_bytes
+        assert reported == sizes
         assert written(device, rng) == sizes
 
 

@@ -289,6 +289,7 @@ def test_a_prototype_head_settles_on_the_means(engine_build, net, tmp_path):
     samples = boundary(device, images)
     device.start(rate=0.5)
     device.observe(samples, labels)
+    assert device.engine.predict(samples[0])[0] == OK
     before = device.engine.class_vectors(6)
     device_losses(device, samples, labels, 3)
     np.testing.assert_array_equal(device.engine.class_vectors(6), before)
