@@ -86,3 +86,11 @@ def selectors(compiler, tmp_path_factory):
 
     path = tmp_path_factory.mktemp("selectors") / "selectors.so"
     return build_library(compiler, path)
+
+
+@pytest.fixture(scope="session")
+def nets(tmp_path_factory):
+    """Blobs of the nets of `selector_cases`, and their costs."""
+    from selector_cases import export_nets
+
+    return export_nets(tmp_path_factory.mktemp("nets"))

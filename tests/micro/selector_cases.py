@@ -5,9 +5,15 @@ from __future__ import annotations
 import keras
 import numpy as np
 from keras import layers
+from selector_library import Selector, with_candidates, with_training
 
 import keras_tinytrain as ktt
+from keras_tinytrain.budget import LayerCosts
+from keras_tinytrain.export.contents import training_record
 
+NETS = 8
+WAY = 3
+MODELS = ("arena", "paper")
 SCORES = ("exponential", "few", "halves", "ones", "zeros", "tiny", "layers")
 
 
@@ -44,6 +50,37 @@ def build_net(seed: int):
         x = layers.Dense(channels(), name="dense")(layers.Flatten()(x))
     head = rng.choice(["linear", "prototype"])
     return ktt.wrap(keras.Model(image, x, name=f"net{seed}"), head=head)
+
+
+def all_costs(model) -> dict[str, LayerCosts]:
+    """Returns the costs of a device with the whole network, in both models."""
+    first = next(iter(model.network.layers))
+    return {
+        name: ktt.layer_costs(model, cost_model=name, way=WAY, first=first)
+        for name in MODELS
+    }
+
+
+def export_nets(folder) -> list[tuple[bytes, dict[str, LayerCosts]]]:
+    """Returns blobs of whole networks, and their costs."""
+    found = []
+    for seed in range(NETS):
+        model = build_net(seed)
+        result = ktt.export_micro(model, folder, from_pixels=True)
+        found.append((result.blob.read_bytes(), all_costs(model)))
+    return found
+
+
+def on_both(library, data, scores, costs, budget, criterion):
+    """Returns what host and device choose; of a refusal None and the status."""
+    data = with_candidates(data, set(scores))
+    data = with_training(data, training_record(costs, budget, criterion))
+    device = Selector(library, data).select(scores, classes=WAY)
+    try:
+        plan = ktt.select(scores, costs, budget, criterion=criterion)
+    except ValueError:
+        return None, device
+    return plan.channels, device
 
 
 def draw_scores(rng, costs, names, kind: str) -> dict[str, np.ndarray]:
