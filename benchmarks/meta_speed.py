@@ -39,6 +39,7 @@ def work():
     from keras_tinytrain.meta.replicas import Replicas
     from keras_tinytrain.meta.source import Source
     from keras_tinytrain.meta.stream import stream
+    from keras_tinytrain.meta.tasks import Tasks
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -61,8 +62,7 @@ def work():
     replicas = Replicas(learner, strategy)
     feed = replicas.feed(
         lambda replica: stream(
-            source,
-            recipe,
+            Tasks(source, recipe),
             replicas.numbers(replica, 0, recipe.episodes, recipe.batch),
             size,
             augment=True,

@@ -1,5 +1,7 @@
 """Loss, gradient and steps against TensorFlow's and Keras' own."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from keras_tinytrain.meta.learner import Learner
 from keras_tinytrain.meta.replicas import Replicas
 from keras_tinytrain.meta.source import Source
 from keras_tinytrain.meta.stream import Batch, stream
+from keras_tinytrain.meta.tasks import Tasks
 
 RECIPE = Recipe(way=3, shot=2, query=3, crop=0.5)
 
@@ -20,7 +23,8 @@ RECIPE = Recipe(way=3, shot=2, query=3, crop=0.5)
 def batch():
     numbers = iter([(0, 1.0)])
     source = Source(build_source())
-    (episode,) = stream(source, RECIPE, numbers, (16, 16), augment=True)
+    tasks = Tasks(source, RECIPE)
+    (episode,) = stream(tasks, numbers, (16, 16), augment=True)
     return episode
 
 
@@ -66,6 +70,29 @@ def test_the_gradient_is_that_of_the_net(batch):
     flat = np.concatenate([np.ravel(part) for part in parts])
     np.testing.assert_allclose(gradient, flat, rtol=1e-3, atol=1e-6)
     assert 0 <= float(accuracy) <= 1
+
+
+def test_a_departure_from_the_start_costs(batch):
+    """None at the start; then one minus the cosine, of photographs alone."""
+    net, recipe = build_net(), dataclasses.replace(RECIPE, distillation=3.0)
+    learner, plain = Learner(net, recipe, 5), Learner(net, RECIPE, 5)
+    start = learner.start()
+    images = tf.cast(batch.images, tf.float32)
+    before = tf.math.l2_normalize(net(images), axis=-1)
+    same = [x.loss(start.values, batch)[0] for x in (learner, plain)]
+    assert float(same[0]) == pytest.approx(float(same[1]), rel=1e-6)
+
+    moved = start.values + 0.05 * tf.random.stateless_normal(
+        start.values.shape, [1, 2]
+    )
+    loss, other = (float(x.loss(moved, batch)[0]) for x in (learner, plain))
+    drawn = batch._replace(photographs=tf.constant(False))
+    assert float(learner.loss(moved, drawn)[0]) == other
+    learner.finish(start._replace(values=moved))
+    after = tf.math.l2_normalize(net(images), axis=-1)
+    departure = 1 - np.sum(before * after, axis=-1).mean()
+    assert departure > 1e-3
+    assert loss - other == pytest.approx(3.0 * departure, rel=1e-3)
 
 
 def test_what_is_frozen_stays(batch):

@@ -74,6 +74,10 @@ class Learner:
             spec = tf.TensorSpec([1, *self._features.output.shape[1:]])
             embed = tf.function(self._embed).get_concrete_function(spec)
             shapes.append((classes, embed.structured_outputs.shape[-1]))
+        # What the net makes of photographs at the start is kept.
+        self._teacher = None
+        if recipe.distillation:
+            self._teacher = [tf.constant(v) for v in self._trained]
         self._shapes = shapes
         self._sizes = [math.prod(shape) for shape in shapes]
         self.size = sum(self._sizes)
@@ -125,12 +129,7 @@ class Learner:
             parts[: len(self._trained)],
             parts[len(self._trained) :],
         )
-        # Statistics and whatever else does not train.
-        fixed = [v.value for v in self._features.non_trainable_variables]
-        features, _ = self._features.stateless_call(
-            weights, fixed, tf.cast(batch.images, tf.float32), training=False
-        )
-        embeddings = self._embed(features)
+        embeddings = self._embed_images(weights, batch.images)
         support, labels = batch.support, batch.labels
         way = tf.reduce_max(labels) + 1
         means = prototypes(embeddings[:support], labels[:support], way)
@@ -143,7 +142,28 @@ class Learner:
             plain = cross_entropy(tf.maximum(batch.classes, 0), everything)
             plain = tf.reduce_mean(tf.where(known, plain, 0.0))
             loss = (1 - share) * loss + share * plain
+        if self._teacher is not None:
+            loss += self.recipe.distillation * tf.cond(
+                batch.photographs,
+                lambda: self._departure(embeddings, batch.images),
+                lambda: 0.0,
+            )
         return loss, accuracy(labels[support:], logits)
+
+    def _embed_images(self, weights, images: tf.Tensor) -> tf.Tensor:
+        # Statistics and whatever else does not train.
+        fixed = [v.value for v in self._features.non_trainable_variables]
+        features, _ = self._features.stateless_call(
+            weights, fixed, tf.cast(images, tf.float32), training=False
+        )
+        return self._embed(features)
+
+    def _departure(self, embeddings: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """Returns how far embeddings went from those at the start."""
+        start = self._embed_images(self._teacher, images)
+        start = tf.stop_gradient(tf.math.l2_normalize(start, axis=-1))
+        cosines = start * tf.math.l2_normalize(embeddings, axis=-1)
+        return 1.0 - tf.reduce_mean(tf.reduce_sum(cosines, axis=-1))
 
     def update(self, state: State, gradient: tf.Tensor, rate: float) -> State:
         """Returns the state after a step of the optimizer."""

@@ -51,6 +51,9 @@ class Recipe:
         classification: Weight of the cross-entropy over all classes of the
             source, of all images of an episode; one minus it is that of the
             episode. 0 is none.
+        distillation: Weight of one minus the cosine between embeddings of the
+            net and those of the net at the start, of photographs in tasks of
+            classes of the source. 0 is none.
         crop: Smallest area that a random crop keeps, as a share; 1 keeps
             whole images.
         jitter: Largest relative change of brightness, contrast and
@@ -89,6 +92,7 @@ class Recipe:
     warmup: float = 0.05
     head: str = "prototype"
     classification: float = 0.0
+    distillation: float = 0.0
     crop: float = 0.05
     jitter: float = 0.4
     flip: float = 0.5
@@ -112,6 +116,8 @@ class Recipe:
             if not _is_number(value) or value <= 0:
                 raise self._wrong(name, "a positive number")
         self._check_share("crop", self.crop)
+        if not _is_number(self.distillation) or self.distillation < 0:
+            raise self._wrong("distillation", "a number from 0")
         for name, known in (("optimizer", OPTIMIZERS), ("head", HEADS)):
             if getattr(self, name) not in known:
                 raise self._wrong(name, f"one of {', '.join(known)}")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_tinytrain.meta.tasks import Tasks
+from keras_tinytrain.meta.tasks import PHOTOGRAPHS, Tasks
 from keras_tinytrain.meta.views import clean_views
 
 # Episodes that wait, ready; at 128 px one of 100 images is 5 MB.
@@ -22,6 +22,7 @@ class Batch(NamedTuple):
         labels: `(n,)` int32, from 0 to way - 1.
         classes: `(n,)` int32, the classes in the source, -1 for none.
         support: How many of the images are support.
+        photographs: Whether the classes are those of the source.
         weight: What the episode counts: 1, or 0 where a replica has none.
     """
 
@@ -29,6 +30,7 @@ class Batch(NamedTuple):
     labels: tf.Tensor
     classes: tf.Tensor
     support: tf.Tensor
+    photographs: tf.Tensor
     weight: tf.Tensor
 
 
@@ -64,7 +66,9 @@ def stream(
             images = tasks.views(kind, positions, tf.stack(seed), size)
         else:
             images = clean_views(tasks.source.images, positions, size)
-        return Batch(images, labels, classes, support, weight)
+        return Batch(
+            images, labels, classes, support, kind == PHOTOGRAPHS, weight
+        )
 
     many = tf.TensorSpec([None], tf.int32)
     one = tf.TensorSpec([], tf.int32)

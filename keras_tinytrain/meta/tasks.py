@@ -17,13 +17,14 @@ from keras_tinytrain.meta.views import jitter, random_views, to_bytes
 from keras_tinytrain.meta.warp import warp
 
 _INSTANCES, _DRAWINGS, _SIGNS = map(TASKS.index, TASKS)
+PHOTOGRAPHS = len(TASKS)
 
 
 class Task(NamedTuple):
     """The images of a task, not made yet.
 
     Attributes:
-        kind: The place in `TASKS`, or behind these for classes of the source.
+        kind: The place in `TASKS`, or `PHOTOGRAPHS` for classes of the source.
         positions: `(n,)` of the images, support first.
         labels: `(n,)`, from 0 to way - 1.
         classes: `(n,)`, the classes in the source, -1 for none.
