@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from keras_tinytrain.budget import Budget
-from keras_tinytrain.costs import layer_costs
+from keras_tinytrain.costs import WAY, layer_costs
 from keras_tinytrain.fisher import channel_fisher
 from keras_tinytrain.masking import apply_plan
 from keras_tinytrain.plan import UpdatePlan
@@ -46,7 +46,10 @@ class TaskAdaptiveSparse(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Scores, selects and applies the plan."""
-        counted = {"cost_model": self.cost_model, "way": self.model.support.way}
+        # One number for tasks of any usual way: layers within reach, and what
+        # is compiled for them, stay the same.
+        way = max(self.model.support.way, WAY)
+        counted = {"cost_model": self.cost_model, "way": way}
         costs = layer_costs(self.model, **counted)
         first = first_affordable(costs, self.budget, criterion=self.criterion)
         first = costs[first].name

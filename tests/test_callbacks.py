@@ -69,7 +69,7 @@ def test_a_budget_too_small_names_the_smallest(net, task, unit):
     first = ktt.TaskAdaptiveSparse(ktt.Budget(macs=0.6))
     model.fit(task, callbacks=[first], **QUICK)
     plan, before = model.plan, model.get_weights()
-    costs = ktt.layer_costs(model, way=task.way)
+    costs = ktt.layer_costs(model)
     # The default criterion trains no depthwise layer.
     one = [{c.name: 1} for c in costs if not c.per_channel_input]
     smallest = {
