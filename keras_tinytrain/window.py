@@ -211,6 +211,12 @@ class Window:
         parts = [variable.numpy().ravel() for variable in self._slices()]
         return tf.constant(np.concatenate([*parts, []]), tf.float32)
 
+    def steps(self) -> tf.Tensor:
+        """Returns what 1.0 means in each entry of `pack`."""
+        layers = self.layers.values()
+        parts = [step.ravel() for la in layers for step in la.slice_steps()]
+        return tf.constant(np.concatenate([*parts, []]), tf.float32)
+
     def unpack(self, trained: tf.Tensor, channels: Chosen) -> dict[str, Slice]:
         """Parts the vector of `pack` again, whatever may follow in it."""
         sizes = []

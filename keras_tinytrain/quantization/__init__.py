@@ -1,0 +1,10 @@
+"""Int8 graphs: what a device computes, trainable."""
+
+from keras_tinytrain.quantization import masked
+from keras_tinytrain.quantization.post_training import quantize
+from keras_tinytrain.quantization.saturation import (
+    check_saturation,
+    saturation,
+)
+
+__all__ = ["check_saturation", "masked", "quantize", "saturation"]
