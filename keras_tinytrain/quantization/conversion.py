@@ -95,6 +95,8 @@ def build_int8(
         building.add(op)
     image = building.image
     output = building.real(len(graph.ops))
+    if graph.is_vector and len(output.shape) == 4:
+        output = layers.Flatten(name="flat")(output)
     if network.features != network.output:
         # The head pools the features itself; alone the model does it here.
         last = network.ops[-1]
@@ -188,6 +190,8 @@ class _Building:
         }
         if isinstance(masked, MaskedDense):
             layer = Int8Dense(to, **own)
+            if op.kind == "dense" and len(x.shape) == 4:
+                x = layers.Flatten(name=f"{_name(op)}_flat")(x)
         else:
             depthwise = isinstance(masked, MaskedDepthwiseConv2D)
             kind = Int8DepthwiseConv2D if depthwise else Int8Conv2D
