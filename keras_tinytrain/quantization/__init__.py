@@ -2,9 +2,10 @@
 
 from keras_tinytrain.quantization import masked
 from keras_tinytrain.quantization.post_training import quantize
+from keras_tinytrain.quantization.published import imagenet
 from keras_tinytrain.quantization.saturation import (
     check_saturation,
     saturation,
 )
 
-__all__ = ["check_saturation", "masked", "quantize", "saturation"]
+__all__ = ["check_saturation", "imagenet", "masked", "quantize", "saturation"]
