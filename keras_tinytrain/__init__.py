@@ -24,13 +24,13 @@ from keras_tinytrain.training import fit
 from keras_tinytrain.version import __version__
 
 __all__ = [
+    "QAS",
     "AdaptiveModel",
     "Budget",
     "Episode",
     "Examples",
     "LayerCost",
     "LayerCosts",
-    "QAS",
     "Scheme",
     "StaticSparse",
     "TaskAdaptiveSparse",

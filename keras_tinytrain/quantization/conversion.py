@@ -123,6 +123,13 @@ class _Building:
         # Of the tensors that are integers.
         self.stored: dict[int, Quantization] = {}
 
+    def name(self, op: DeviceOp) -> str:
+        """Returns the name of an operation as a layer."""
+        name = op.name.replace("/", ".")
+        # All parts of a long sum have its name, which the last one keeps.
+        again = any(o.name == op.name for o in self.graph.ops[op.output :])
+        return f"{name}_{op.output}" if again else name
+
     def integers(self, tensor: int) -> tuple[Any, Quantization]:
         """Returns a tensor in int8, and how it is stored."""
         if tensor not in self.stored:
@@ -148,7 +155,7 @@ class _Building:
                     "Expected Rescaling in front of all other layers. "
                     f"Received: {op.name!r} behind some of them"
                 )
-            layer = layers.Rescaling(op.factor, op.summand, name=_name(op))
+            layer = layers.Rescaling(op.factor, op.summand, name=self.name(op))
             self.tensors[op.output] = layer(self.tensors[op.inputs[0]])
             return
         pairs = [self.integers(i) for i in op.inputs]
@@ -161,7 +168,7 @@ class _Building:
                 to,
                 summands=[stored for _, stored in pairs],
                 activation=op.activation,
-                name=_name(op),
+                name=self.name(op),
             )
             x = layer([tensor for tensor, _ in pairs])
         else:
@@ -186,12 +193,12 @@ class _Building:
             "source": source,
             "kernel_scale": scale,
             "activation": op.activation,
-            "name": _name(op),
+            "name": self.name(op),
         }
         if isinstance(masked, MaskedDense):
             layer = Int8Dense(to, **own)
             if op.kind == "dense" and len(x.shape) == 4:
-                x = layers.Flatten(name=f"{_name(op)}_flat")(x)
+                x = layers.Flatten(name=f"{self.name(op)}_flat")(x)
         else:
             depthwise = isinstance(masked, MaskedDepthwiseConv2D)
             kind = Int8DepthwiseConv2D if depthwise else Int8Conv2D
@@ -217,26 +224,24 @@ class _Building:
             return x, "same"
         top, bottom, left, right = op.padding
         sides = (top, bottom), (left, right)
-        return layers.ZeroPadding2D(sides, name=f"{_name(op)}_pad")(x), "valid"
+        return layers.ZeroPadding2D(sides, name=f"{self.name(op)}_pad")(
+            x
+        ), "valid"
 
     def _weightless(self, op: DeviceOp, to: Quantization) -> layers.Layer:
         if op.kind == "global_average_pool":
-            return Int8GlobalAveragePooling2D(to, name=_name(op))
+            return Int8GlobalAveragePooling2D(to, name=self.name(op))
         if op.kind == "activation":
-            return Int8Clamp(to, activation=op.activation, name=_name(op))
+            return Int8Clamp(to, activation=op.activation, name=self.name(op))
         window = {
             "pool_size": op.kernel,
             "strides": op.strides,
             "padding": "same" if any(op.padding) else "valid",
-            "name": _name(op),
+            "name": self.name(op),
         }
         if op.kind == "max_pool":
             return layers.MaxPooling2D(**window)
         return Int8AveragePooling2D(to, **window)
-
-
-def _name(op: DeviceOp) -> str:
-    return op.name.replace("/", ".")
 
 
 def _copy(layer: layers.Layer) -> layers.Layer:

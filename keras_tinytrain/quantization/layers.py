@@ -47,9 +47,12 @@ class Quantize(Quantized):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns integers."""
         to = self.quantization
-        scaled = inputs / to.scale
-        rounded = round_half_away(scaled)
-        return straight_through(scaled, rounded, to.low, to.high)
+        real = inputs / to.scale
+        return straight_through(real, self.rounded(inputs), to.low, to.high)
+
+    def rounded(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns integers before anything is cut off."""
+        return round_half_away(inputs / self.quantization.scale)
 
 
 @serializable

@@ -55,9 +55,7 @@ def imagenet(name: str, *, include_top: bool = False) -> keras.Model:
             f"name={name!r}"
         )
     layers, scales = read_int8(FILES[name])
-    network = Network(
-        zoo.build(name, weights=None, include_top=include_top)
-    )
+    network = Network(zoo.build(name, weights=None, include_top=include_top))
     graph = lower(network)
     weights = {layer: _real(layers[layer]) for layer in network.layers}
     quantizations = _quantizations(graph, scales)

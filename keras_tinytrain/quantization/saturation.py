@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_tinytrain.model import AdaptiveModel
 from keras_tinytrain.quantization.calibration import batches
+from keras_tinytrain.quantization.layers import Quantize
 from keras_tinytrain.quantization.masked import MaskedInt8
 
 # Share of a layer's outputs from which on a warning is given.
@@ -25,21 +26,20 @@ def saturation(model: AdaptiveModel, images: np.ndarray) -> dict[str, float]:
         images: Its inputs.
 
     Returns:
-        The share by layer.
+        The share by layer, of those that quantize and those with weights.
     """
     network = model.network
-    counts = dict.fromkeys(network.layers, 0)
-    sizes = dict.fromkeys(network.layers, 0)
+    counts: dict[str, np.ndarray] = {}
     for batch in batches(images):
         tensors = {0: batch}
         for i, op in enumerate(network.ops):
-            if op.name in network.layers:
-                layer = network.layers[op.name]
-                cut, size = _cut_off(layer, tensors[op.inputs[0]])
-                counts[op.name] += cut
-                sizes[op.name] += size
+            layer = op.operation
+            if isinstance(layer, (Quantize, MaskedInt8)):
+                cut = _cut_off(layer, tensors[op.inputs[0]])
+                found = int(tf.math.count_nonzero(cut)), int(tf.size(cut))
+                counts[op.name] = counts.get(op.name, 0) + np.array(found)
             tensors = network.run(tensors, i, i + 1)
-    return {name: counts[name] / sizes[name] for name in counts}
+    return {name: float(cut / size) for name, (cut, size) in counts.items()}
 
 
 def check_saturation(model: AdaptiveModel, images: np.ndarray) -> None:
@@ -59,16 +59,22 @@ def check_saturation(model: AdaptiveModel, images: np.ndarray) -> None:
             )
 
 
-def _cut_off(layer: MaskedInt8, x: tf.Tensor) -> tuple[int, int]:
-    """Counts outputs that are cut off by nothing but their scale."""
-    int8 = layer.layer
-    kernel, bias = layer.replaced(layer.slices())
-    kernel = tf.reshape(kernel, int8.kernel.shape)
-    rounded = int8.requantization.rounded(int8.accumulate(x, kernel, bias))
-    to, activation = int8.quantization, int8.activation_name
+def _cut_off(layer: Quantize | MaskedInt8, x: tf.Tensor) -> tf.Tensor:
+    """Tells which outputs are cut off by nothing but their scale."""
+    if isinstance(layer, Quantize):
+        to, activation = layer.quantization, "none"
+        rounded = layer.rounded(x)
+    else:
+        int8 = layer.layer
+        to, activation = int8.quantization, int8.activation_name
+        kernel, bias = layer.replaced(layer.slices())
+        kernel = tf.reshape(kernel, int8.kernel.shape)
+        rounded = int8.requantization.rounded(int8.accumulate(x, kernel, bias))
     cut = tf.zeros_like(rounded, tf.bool)
     if activation == "none":
         cut |= rounded < to.low
-    if activation != "relu6" or 6.0 / to.scale > to.high + 1:
+    # What a ReLU6 would cut off anyway does not count.
+    _, six = to.bounds("relu6")
+    if activation != "relu6" or six == to.high < 6.0 / to.scale - 0.5:
         cut |= rounded > to.high
-    return int(tf.math.count_nonzero(cut)), int(tf.size(rounded))
+    return cut

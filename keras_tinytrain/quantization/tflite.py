@@ -30,9 +30,7 @@ _ACTIVATIONS = {
 _PADDINGS = {"same": schema.Padding.SAME, "valid": schema.Padding.VALID}
 
 
-def write_tflite(
-    model: AdaptiveModel, *, every_tensor: bool = False
-) -> bytes:
+def write_tflite(model: AdaptiveModel, *, every_tensor: bool = False) -> bytes:
     """Writes the int8 part of a model, one image at a time.
 
     Input and output are int8: what `Quantize` stores, and what `Dequantize`

@@ -187,7 +187,7 @@ class _Int8Convolution(Int8Layer):
         self.strides = tuple(strides)
         self.padding = padding
 
-    def get_config(self):  # noqa: D102
+    def get_config(self):
         return super().get_config() | {
             "kernel_size": self.kernel_size,
             "strides": self.strides,
