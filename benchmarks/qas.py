@@ -26,18 +26,22 @@ flags.DEFINE_integer("shot", 20, "Images of a class.")
 flags.DEFINE_integer("steps", 50, "Steps, each with all images.")
 flags.DEFINE_integer("tasks", 5, "Tasks that are reported.", lower_bound=2)
 flags.DEFINE_integer("validation", 2, "Tasks that choose the rates.")
-flags.DEFINE_list("rates", ["0.01", "0.1", "1", "10"], "Rates of SGD.")
-flags.DEFINE_list("adam_rates", ["0.001", "0.01", "0.1"], "Rates of Adam.")
+# Rates of real weights, and of integers, which are some hundred times as large
+# and have gradients as much smaller.
+flags.DEFINE_list("sgd", ["0.0001", "0.0003", "0.001", "0.003"], "Real, SGD.")
+flags.DEFINE_list("int_sgd", ["0.1", "1", "10", "100"], "Integers, SGD.")
+flags.DEFINE_list("adam", ["0.0003", "0.001", "0.003"], "Real, Adam.")
+flags.DEFINE_list("int_adam", ["0.03", "0.1", "0.3"], "Integers, Adam.")
 
 SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
-# Whether the net is int8, and what trains it at a rate.
+# Whether the net is int8, what trains it at a rate, and the rates to try.
 WAYS = {
-    "QAS, SGD": (True, lambda rate: ktt.QAS(SGD(rate)), "rates"),
-    "int8, SGD": (True, SGD, "rates"),
-    "float, SGD": (False, SGD, "rates"),
-    "QAS, Adam": (True, lambda rate: ktt.QAS(Adam(rate)), "adam_rates"),
-    "int8, Adam": (True, Adam, "adam_rates"),
-    "float, Adam": (False, Adam, "adam_rates"),
+    "QAS, SGD": (True, lambda rate: ktt.QAS(SGD(rate)), "sgd"),
+    "int8, SGD": (True, SGD, "int_sgd"),
+    "float, SGD": (False, SGD, "sgd"),
+    "QAS, Adam": (True, lambda rate: ktt.QAS(Adam(rate)), "adam"),
+    "int8, Adam": (True, Adam, "int_adam"),
+    "float, Adam": (False, Adam, "adam"),
 }
 ROW = "{:<8}{:<14}{:>8}{:>18}{:>20}".format
 
