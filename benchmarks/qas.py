@@ -36,10 +36,10 @@ flags.DEFINE_list("int_adam", ["0.03", "0.1", "0.3"], "Integers, Adam.")
 SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
 # Whether the net is int8, what trains it at a rate, and the rates to try.
 WAYS = {
-    "QAS, SGD": (True, lambda rate: ktt.QAS(SGD(rate)), "sgd"),
+    "QAS, SGD": (True, lambda rate: ktt.QASOptimizer(SGD(rate)), "sgd"),
     "int8, SGD": (True, SGD, "int_sgd"),
     "float, SGD": (False, SGD, "sgd"),
-    "QAS, Adam": (True, lambda rate: ktt.QAS(Adam(rate)), "adam"),
+    "QAS, Adam": (True, lambda rate: ktt.QASOptimizer(Adam(rate)), "adam"),
     "int8, Adam": (True, Adam, "int_adam"),
     "float, Adam": (False, Adam, "adam"),
 }

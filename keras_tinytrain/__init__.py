@@ -16,7 +16,7 @@ from keras_tinytrain.fisher import channel_fisher
 from keras_tinytrain.masking import apply_plan
 from keras_tinytrain.model import AdaptiveModel, unwrap, wrap
 from keras_tinytrain.plan import UpdatePlan
-from keras_tinytrain.qas import QAS
+from keras_tinytrain.qas import QASOptimizer
 from keras_tinytrain.quantization import quantize
 from keras_tinytrain.selection import full_plan, last_layer_plan, select
 from keras_tinytrain.sparse_update import Scheme, sparse_update_plan
@@ -24,13 +24,13 @@ from keras_tinytrain.training import fit
 from keras_tinytrain.version import __version__
 
 __all__ = [
-    "QAS",
     "AdaptiveModel",
     "Budget",
     "Episode",
     "Examples",
     "LayerCost",
     "LayerCosts",
+    "QASOptimizer",
     "Scheme",
     "StaticSparse",
     "TaskAdaptiveSparse",

@@ -9,7 +9,7 @@ import keras
 
 
 @keras.saving.register_keras_serializable("keras_tinytrain")
-class QAS(keras.optimizers.Optimizer):
+class QASOptimizer(keras.optimizers.Optimizer):
     """Makes an optimizer act on integer weights as on the real ones.
 
     An integer q stands for the real weight s q. The gradient of q is s times
@@ -31,7 +31,7 @@ class QAS(keras.optimizers.Optimizer):
     Example:
 
     >>> model = keras_tinytrain.quantize(model, images)
-    >>> model.compile(keras_tinytrain.QAS(keras.optimizers.SGD(0.1)))
+    >>> model.compile(keras_tinytrain.QASOptimizer(keras.optimizers.SGD(0.1)))
 
     Reference:
         - [On-Device Training Under 256KB
@@ -113,7 +113,7 @@ class QAS(keras.optimizers.Optimizer):
         return {"optimizer": inner, "name": self.name}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None) -> QAS:
+    def from_config(cls, config, custom_objects=None) -> QASOptimizer:
         """Builds one of what `get_config` returned."""
         inner = keras.saving.deserialize_keras_object(
             config["optimizer"], custom_objects=custom_objects

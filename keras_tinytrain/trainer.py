@@ -14,7 +14,7 @@ from keras_tinytrain.heads import (
     entropy,
     prototypes,
 )
-from keras_tinytrain.qas import QAS
+from keras_tinytrain.qas import QASOptimizer
 from keras_tinytrain.window import Features, Window, join
 
 
@@ -93,11 +93,10 @@ class Trainer:
         if task != self.task:
             for variable, value in zip(self.optimizer.variables, self._initial):
                 variable.assign(value)
-        if isinstance(self.optimizer, QAS):
-            left = self.vector.shape[0] - slices.shape[0]
+        if isinstance(self.optimizer, QASOptimizer):
             # The vectors of the head are no integers.
-            paddings = [[0, left]]
-            steps = tf.pad(self.window.steps(), paddings, constant_values=1.0)
+            others = tf.ones(self.vector.shape[0] - slices.shape[0])
+            steps = tf.concat([self.window.steps(), others], axis=0)
             self.optimizer.set_steps([steps])
         self.task = task
 
