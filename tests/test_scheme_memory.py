@@ -8,7 +8,6 @@ from keras_tinytrain import zoo
 from keras_tinytrain.scheme_memory import SchemeMemory
 from keras_tinytrain.sparse_update import published_schemes
 
-
 # Extra memory in units of 1,024 bytes, as the schemes are published.
 PUBLISHED = {
     "mcunet": [49.8, 74.8, 99.8, 125.0, 148.4],
