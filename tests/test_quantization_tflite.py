@@ -52,6 +52,7 @@ def ours(model, images):
 
 
 def check(model, images):
+    """Compares all tensors; returns those of the reference kernels."""
     expected, actual = reference(model, images), ours(model, images)
     assert set(model.network.layers) <= set(expected)
     for name, stored in expected.items():
@@ -60,6 +61,7 @@ def check(model, images):
     # What the graph begins with comes in as it is here.
     left = {"rescaling", "quantize", "dequantize", "flat", "global_pool"}
     assert set(actual) - set(expected) <= left
+    return expected
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -71,6 +73,19 @@ def test_every_tensor_is_that_of_the_reference_kernels(name, seed):
     # Calibrated on others, so that something saturates.
     model = ktt.quantize(ktt.wrap(net), images[:4])
     check(model, 1.5 * images)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "before"),
+    [("residual", "last", "add"), ("pooled", "narrow", "wide")],
+)
+def test_compiled_prefixes_have_the_same_bits(name, first, before):
+    net = NETS[name]()
+    images = np.random.default_rng(0).normal(size=(70, *net.input_shape[1:]))
+    model = ktt.quantize(ktt.wrap(net), images[:9])
+    (found,) = model.window(first).prefix(images)
+    stored = reference(model, images)[before]
+    np.testing.assert_array_equal(found, stored.reshape(found.shape))
 
 
 def test_trained_integers_are_written(make_plan, task):
@@ -90,5 +105,8 @@ def test_trained_integers_are_written(make_plan, task):
 )
 def test_a_published_net_is_that_of_the_reference_kernels():
     plain = ktt.quantization.imagenet("mcunet", include_top=True)
-    rng = np.random.default_rng(0)
-    check(ktt.wrap(plain), rng.integers(0, 256, (1, 128, 128, 3)))
+    model = ktt.wrap(plain)
+    images = np.random.default_rng(0).integers(0, 256, (1, 128, 128, 3))
+    expected = check(model, images)
+    (found,) = model.window("classifier").prefix(images)
+    np.testing.assert_array_equal(found[0], expected["pool"].ravel())
