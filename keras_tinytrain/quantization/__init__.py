@@ -1,4 +1,7 @@
-"""Int8 graphs: what a device computes, trainable."""
+"""Int8 graphs: what a device computes, trainable.
+
+Importing this makes int8 layers known to `wrap` (`masked`) and to Keras.
+"""
 
 from keras_tinytrain.quantization import masked
 from keras_tinytrain.quantization.post_training import quantize
