@@ -31,7 +31,8 @@ class QASOptimizer(keras.optimizers.Optimizer):
     Example:
 
     >>> model = keras_tinytrain.quantize(model, images)
-    >>> model.compile(keras_tinytrain.QASOptimizer(keras.optimizers.SGD(0.1)))
+    >>> sgd = keras.optimizers.SGD(0.01)
+    >>> model.compile(keras_tinytrain.QASOptimizer(sgd))
 
     Reference:
         - [On-Device Training Under 256KB

@@ -24,9 +24,10 @@ def imagenet(name: str, *, include_top: bool = False) -> keras.Model:
     """Builds a backbone in int8 with the integers that were published.
 
     No float model lies between, so scales, weights and biases are those with
-    which the authors trained; but of the channels, a few in most layers,
-    whose bias needs more than 24 bits. Their scale is larger here, and their
-    weights, which hardly matter, coarser.
+    which the authors trained. Of about one channel in a hundred or two hundred
+    the bias is so large, or the scale so small, that the arithmetic would not
+    be exact; these have a larger scale here, and coarser weights, which say
+    little (docs/quantization.md).
 
     Args:
         name: `"mcunet"`, `"mobilenet_v2"` or `"proxyless_nas"`.
