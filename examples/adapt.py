@@ -1,8 +1,6 @@
 """Adapts a small CNN to few-shot tasks and compares ways to train it.
 
-    python examples/adapt.py --net=mcunet --dataset=omniglot --way=10 --shot=5
-
-Every method learns the same tasks, each task from the same weights.
+python examples/adapt.py --net=mcunet --dataset=omniglot --way=10 --shot=5
 """
 
 import json
@@ -28,6 +26,7 @@ flags.DEFINE_string("net", "mcunet", "Net of the zoo, or a .keras file.")
 flags.DEFINE_enum(
     "weights", "imagenet", ["imagenet", "meta", "none"], "Of the zoo."
 )
+flags.DEFINE_enum("precision", "float32", ["float32", "int8"], "Of the net.")
 flags.DEFINE_integer("image_size", 128, "Height and width in pixels.")
 flags.DEFINE_string("dataset", "omniglot", "A known dataset, or a folder.")
 flags.DEFINE_integer("way", 0, "Classes of a task; 0: as Meta-Dataset.")
@@ -54,12 +53,14 @@ def build_net() -> keras.Model:
     return ktt.zoo.build(FLAGS.net, weights=weights, input_shape=shape)
 
 
-def build_learners() -> dict[str, ktt.methods.Learner]:
-    """Builds a learner for each method."""
+def build_learners(images) -> dict[str, ktt.methods.Learner]:
+    """Builds a learner for each method; the images give int8 scales."""
     if not FLAGS.methods:
         raise ValueError("Expected at least one method. Received: none")
     methods = [ktt.methods.get(name).name for name in FLAGS.methods]
     net = build_net()
+    if FLAGS.precision == "int8":
+        net = ktt.unwrap(ktt.quantize(ktt.wrap(net), images))
     options = {
         "budget": ktt.Budget(memory=FLAGS.memory, macs=FLAGS.macs),
         "cost_model": FLAGS.cost_model,
@@ -114,22 +115,21 @@ def main(argv: list[str]) -> None:
     """Adapts to all tasks, prints the table and saves the figure."""
     if argv[1:]:
         raise ValueError(f"Expected flags only. Received: {argv[1:]}")
-    size = (FLAGS.image_size, FLAGS.image_size)
+    size = (FLAGS.image_size,) * 2
     dataset = ktt.datasets.load(FLAGS.dataset, image_size=size)
-    learners = build_learners()
+    seeds = range(FLAGS.seed, FLAGS.seed + FLAGS.tasks)
+    options = {"way": FLAGS.way or None, "shot": FLAGS.shot or None}
+    tasks = {s: ktt.sample_episode(dataset, seed=s, **options) for s in seeds}
+    learners = build_learners(tasks[FLAGS.seed].support.images)
     runs = {name: [] for name in learners}
-    way, shot = FLAGS.way or None, FLAGS.shot or None
-    for seed in range(FLAGS.seed, FLAGS.seed + FLAGS.tasks):
-        task = ktt.sample_episode(dataset, seed=seed, way=way, shot=shot)
+    for seed, task in tasks.items():
         size = f"{task.support.way} classes, {len(task.support)} images"
         print(f"Task of seed {seed}: {size}")
         for name, learner in learners.items():
             runs[name].append(adapt(learner, task))
-    net = pathlib.Path(FLAGS.net).stem
-    title = f"{net} on {dataset.name}"
+    title = f"{pathlib.Path(FLAGS.net).stem} on {dataset.name}"
     print(f"\n{title}, {FLAGS.cost_model} cost model")
-    rows = [row(name, runs[name]) for name in runs]
-    print(ROW("Method", *HEADS), *rows, NOTE, sep="\n")
+    print(ROW("Method", *HEADS), *map(row, runs, runs.values()), NOTE, sep="\n")
     shown = "tinytrain" if "tinytrain" in runs else list(runs)[-1]
     plans = [run["plan"] for run in runs[shown] if run["plan"]]
     if plans:

@@ -1,6 +1,6 @@
 """On-device few-shot training of small Keras CNNs inside a budget."""
 
-from keras_tinytrain import datasets, meta, methods, zoo
+from keras_tinytrain import datasets, meta, methods, quantization, zoo
 from keras_tinytrain.adapters import add_lite_residuals
 from keras_tinytrain.budget import Budget, LayerCost, LayerCosts
 from keras_tinytrain.callbacks import StaticSparse, TaskAdaptiveSparse
@@ -16,6 +16,8 @@ from keras_tinytrain.fisher import channel_fisher
 from keras_tinytrain.masking import apply_plan
 from keras_tinytrain.model import AdaptiveModel, unwrap, wrap
 from keras_tinytrain.plan import UpdatePlan
+from keras_tinytrain.qas import QASOptimizer
+from keras_tinytrain.quantization import quantize
 from keras_tinytrain.selection import full_plan, last_layer_plan, select
 from keras_tinytrain.sparse_update import Scheme, sparse_update_plan
 from keras_tinytrain.training import fit
@@ -28,6 +30,7 @@ __all__ = [
     "Examples",
     "LayerCost",
     "LayerCosts",
+    "QASOptimizer",
     "Scheme",
     "StaticSparse",
     "TaskAdaptiveSparse",
@@ -45,6 +48,8 @@ __all__ = [
     "load_checkpoint",
     "meta",
     "methods",
+    "quantization",
+    "quantize",
     "sample_episode",
     "save_checkpoint",
     "select",

@@ -52,12 +52,14 @@ class Graph:
         ops: The operations in order; the last one writes the features.
         cut: Name of the operation that writes tensor 0; empty for pixels.
         is_vector: Whether the features are a vector, which no head pools.
+        sources: Number that each tensor had before, in the network or graph.
     """
 
     input_shape: Shape
     ops: tuple[DeviceOp, ...]
     cut: str
     is_vector: bool
+    sources: tuple[int, ...]
 
     @property
     def shapes(self) -> list[Shape]:
@@ -145,4 +147,5 @@ def numbered(
         inputs = tuple(number[t] for t in op.inputs)
         number[op.output] = i + 1
         renamed.append(dataclasses.replace(op, inputs=inputs, output=i + 1))
-    return Graph(shape, tuple(renamed), cut, is_vector)
+    sources = boundary, *(op.output for op in ops)
+    return Graph(shape, tuple(renamed), cut, is_vector, sources)

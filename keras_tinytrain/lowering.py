@@ -139,6 +139,7 @@ def approximate(network: Network) -> Graph:
         tuple(ops),
         cut="",
         is_vector=len(op.shape) == 2,
+        sources=tuple(numbers),
     )
 
 

@@ -106,6 +106,11 @@ _MASKED = {
 }
 
 
+def register_masked(kind: type, form: type[Masked]) -> None:
+    """Enters the masked form of a kind of layer that is not Keras' own."""
+    _MASKED[kind] = form
+
+
 def maskable(name: str, layer: keras.Operation) -> bool:
     """Tells whether a layer has a masked form.
 

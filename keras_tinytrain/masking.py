@@ -38,6 +38,9 @@ class Masked(keras.layers.Layer):
         biased: Output channels whose bias trains.
     """
 
+    # Whether kernel and bias are integers.
+    is_quantized = False
+
     def __init__(
         self,
         layer: keras.layers.Layer,
@@ -202,6 +205,24 @@ class Masked(keras.layers.Layer):
         kernel = tf.zeros((*self.kernel_shape[:-1], 0))
         none = tf.zeros(0, tf.int32)
         return Slice(none, kernel, none, tf.zeros(0))
+
+    def steps(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what 1.0 means in the kernel and bias, by output channel.
+
+        Layers that hold integers mean other real numbers by them.
+        """
+        return tf.ones(self.size), tf.ones(self.size)
+
+    def slice_steps(self) -> list[np.ndarray]:
+        """Returns `steps` of the trained kernel and bias, in their shapes."""
+        kernel, bias = (v.numpy() for v in self.steps())
+        if not len(self.inputs):
+            kernel = kernel[self.channels]
+        pairs = (
+            (self.kernel_slice, kernel),
+            (self.bias_slice, bias[self.biased]),
+        )
+        return [np.broadcast_to(s, v.shape) for v, s in pairs if v is not None]
 
     def slice_shape(self, count: Any, by_input: bool) -> tuple[Any, ...]:
         """Returns the shape of the kernel of `count` channels."""

@@ -19,6 +19,7 @@ from keras_tinytrain.heads import (
 from keras_tinytrain.masking import apply_plan
 from keras_tinytrain.network import Network
 from keras_tinytrain.plan import UpdatePlan
+from keras_tinytrain.qas import QASOptimizer
 from keras_tinytrain.slices import replace_weight
 from keras_tinytrain.trainer import Trainer
 from keras_tinytrain.training import STEPS, VIEWS, fit
@@ -186,7 +187,8 @@ class AdaptiveModel(keras.Model):
         Args:
             optimizer: Any Keras optimizer; each new plan starts it afresh.
                 None is Adam, with a learning rate that the first step
-                finds: see `keras_tinytrain.training.learning_rate`.
+                finds: see `keras_tinytrain.training.learning_rate`. Of an
+                int8 network it is `QASOptimizer("adam")`.
             loss: None or `"sparse_categorical_crossentropy"`: the loss
                 belongs to the head.
             metrics: None or `["accuracy"]`, which is always there.
@@ -202,7 +204,10 @@ class AdaptiveModel(keras.Model):
                 f"metrics={metrics!r}"
             )
         self.adapts_learning_rate = optimizer is None
-        super().compile(optimizer=optimizer or "adam")
+        if optimizer is None:
+            quantized = any(la.is_quantized for la in self.masked_layers)
+            optimizer = QASOptimizer("adam") if quantized else "adam"
+        super().compile(optimizer=optimizer)
         self._trainers.clear()
 
     def fit(

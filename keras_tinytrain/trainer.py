@@ -14,6 +14,7 @@ from keras_tinytrain.heads import (
     entropy,
     prototypes,
 )
+from keras_tinytrain.qas import QASOptimizer
 from keras_tinytrain.window import Features, Window, join
 
 
@@ -92,6 +93,11 @@ class Trainer:
         if task != self.task:
             for variable, value in zip(self.optimizer.variables, self._initial):
                 variable.assign(value)
+        if isinstance(self.optimizer, QASOptimizer):
+            # The vectors of the head are no integers.
+            others = tf.ones(self.vector.shape[0] - slices.shape[0])
+            steps = tf.concat([self.window.steps(), others], axis=0)
+            self.optimizer.set_steps([steps])
         self.task = task
 
     def step(

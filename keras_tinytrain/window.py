@@ -21,6 +21,8 @@ from keras_tinytrain.slices import Slice
 
 # Images that pass through the prefix at a time. Bounds its memory.
 CHUNK = 64
+# The same of an int8 network, whose float64 should stay in the cache.
+INT8_CHUNK = 4
 # The tensors between prefix and tail.
 Features = tuple[tf.Tensor, ...]
 # Of each layer the channels whose kernel trains, and those whose bias does.
@@ -59,6 +61,8 @@ class Window:
             for name, layer in network.layers.items()
             if network.position[name] >= self.start
         }
+        quantized = any(la.is_quantized for la in network.layers.values())
+        self._rows = INT8_CHUNK if quantized else CHUNK
         self._boundary = network.live(self.start)
         shapes = {0: network.input_shape}
         shapes |= {op.output: op.shape for op in network.ops}
@@ -75,7 +79,7 @@ class Window:
         trained = vector, self.channels_spec
         self._compiled_prefix = tf.function(self._run_prefix, [images])
         self._compiled_view = tf.function(
-            self._augment_and_run, [images, seed, number, number]
+            augment, [images, seed, number, number]
         )
         self._compiled_embed = tf.function(
             self._unpack_and_run, [self.features_spec, *trained]
@@ -88,7 +92,7 @@ class Window:
     def prefix(self, images: np.ndarray) -> Features:
         """Computes the boundary tensors of images."""
         parts = [
-            self._compiled_prefix(self._chunk(images, i))
+            self._pass(self._chunk(images, i))
             for i in range(0, len(images), CHUNK)
         ]
         return join(parts)
@@ -102,8 +106,15 @@ class Window:
         for i in range(0, len(images), CHUNK):
             chunk = self._chunk(images, i)
             chunk_seed = tf.constant([seed[0], seed[1] + i], tf.int64)
-            parts.append(self._compiled_view(chunk, chunk_seed, low, high))
+            view = self._compiled_view(chunk, chunk_seed, low, high)
+            parts.append(self._pass(view))
         return join(parts)
+
+    def _pass(self, chunk: tf.Tensor) -> Features:
+        """Computes the boundary tensors of a chunk."""
+        starts = range(0, len(chunk), self._rows)
+        rows = (chunk[i : i + self._rows] for i in starts)
+        return join([self._compiled_prefix(some) for some in rows])
 
     def _chunk(self, images: np.ndarray, start: int) -> tf.Tensor:
         expected, received = self.network.input_shape[1:], images.shape[1:]
@@ -119,9 +130,6 @@ class Window:
         tensors = {0: images}
         tensors = self.network.run(tensors, 0, self.start, slices={})
         return tuple(tensors[i] for i in self._boundary)
-
-    def _augment_and_run(self, images, seed, low, high) -> Features:
-        return self._run_prefix(augment(images, seed, low, high))
 
     def tail(
         self,
@@ -209,6 +217,12 @@ class Window:
     def pack(self) -> tf.Tensor:
         """Joins all trained slices of the tail in one vector."""
         parts = [variable.numpy().ravel() for variable in self._slices()]
+        return tf.constant(np.concatenate([*parts, []]), tf.float32)
+
+    def steps(self) -> tf.Tensor:
+        """Returns what 1.0 means in each entry of `pack`."""
+        layers = self.layers.values()
+        parts = [step.ravel() for la in layers for step in la.slice_steps()]
         return tf.constant(np.concatenate([*parts, []]), tf.float32)
 
     def unpack(self, trained: tf.Tensor, channels: Chosen) -> dict[str, Slice]:

@@ -109,7 +109,7 @@ def random_instance():
                 )
             )
             size = shape
-        graph = Graph(graph_input, tuple(ops), cut="", is_vector=False)
+        graph = Graph(graph_input, tuple(ops), "", False, sources=())
         names = [cost.name for cost in costs]
         head = rng.choice(["linear", "prototype"])
         device = Arena(graph, names, head=head, way=2)

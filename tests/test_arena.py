@@ -19,7 +19,7 @@ def make_arena(head="prototype", first=None):
         ),
         DeviceOp("c", "conv2d", (2,), 3, (4, 4, 2), layer="c"),
     )
-    graph = Graph((4, 4, 2), ops, cut="", is_vector=False)
+    graph = Graph((4, 4, 2), ops, "", is_vector=False, sources=())
     return Arena(graph, ["a", "b", "c"], head=head, way=2, first=first)
 
 

@@ -81,7 +81,8 @@ ALLOWED = {
     "scheme_memory": {"budget", "sparse_update"},
     "scheme_search": {"budget", "scheme_memory", "sparse_update"},
     "scheme_evolution": {"budget", "scheme_search", "sparse_update"},
-    "trainer": {"heads", "window"},
+    "qas": set(),
+    "trainer": {"heads", "qas", "window"},
     "training": {"examples", "heads", "window"},
     "model": {
         "examples",
@@ -89,6 +90,7 @@ ALLOWED = {
         "masking",
         "network",
         "plan",
+        "qas",
         "slices",
         "trainer",
         "training",
@@ -104,10 +106,20 @@ ALLOWED = {
     },
 }
 # Rooms above the core, which it never imports.
-ABOVE = {"plots", "zoo", "export", "meta", "methods", "evaluation", "report"}
+ABOVE = {
+    "plots",
+    "zoo",
+    "export",
+    "quantization",
+    "meta",
+    "methods",
+    "evaluation",
+    "report",
+}
 # What those of several modules may import besides the core, and themselves.
 ABOVE_ALLOWED = {
     "export": set(),
+    "quantization": {"export", "zoo"},
     "methods": set(),
     "meta": {"zoo"},
     "evaluation": {"methods", "zoo"},

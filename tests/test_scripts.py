@@ -121,6 +121,22 @@ def test_adapt_draws_tasks_as_meta_dataset_does(digits, tmp_path):
     assert "arena cost model" in "\n".join(lines)
 
 
+def test_adapt_trains_int8(digits, tmp_path):
+    result, _ = run_json(
+        "adapt.py",
+        *digits,
+        "--precision=int8",
+        "--way=5",
+        "--shot=5",
+        "--tasks=1",
+        "--methods=none,tinytrain",
+        f"--figure={tmp_path / 'plan.png'}",
+    )
+    methods = result["methods"]
+    assert methods["none"]["accuracy"] > 0.3
+    assert methods["tinytrain"]["accuracy"] > methods["none"]["accuracy"]
+
+
 def test_adapt_learns_omniglot_with_mcunet(tmp_path):
     for variable in ("KERAS_TINYTRAIN_DATA", "KERAS_TINYTRAIN_WEIGHTS"):
         if not os.environ.get(variable):

@@ -114,6 +114,49 @@ def load_imagenet(model: keras.Model, name: str) -> None:
     _assign(model, layers, source)
 
 
+def read_int8(
+    name: str,
+) -> tuple[dict[str, Int8Layer], dict[str, tuple[float, int]]]:
+    """Reads the layers of a published net and the scales between them.
+
+    Args:
+        name: `"mcunet-5fps"`, `"mbv2-w0.35"` or `"proxyless-w0.3"`.
+
+    Returns:
+        The layers by name, and scale and zero point of their outputs, of the
+        additions, and of the input, called "image".
+
+    Raises:
+        ValueError: A file is not the published one.
+        FileNotFoundError: `KERAS_TINYTRAIN_WEIGHTS` names no folder with it.
+    """
+    folder = os.environ.get(WEIGHTS_ENV)
+    if not folder:
+        raise FileNotFoundError(
+            f"Expected {WEIGHTS_ENV} to name a folder with '{name}.json' and "
+            f"'{name}.npz'. Received: {WEIGHTS_ENV}={folder!r}"
+        )
+    source = Path(folder, f"{name}.npz")
+    layers = _read_folder(source)
+    net = json.loads(source.with_suffix(".json").read_text())
+    stem = net["stem"]
+    found = {"image": (stem["input_scale"], stem["input_zero_point"])}
+    parts = {layer["name"]: layer for layer in _convolutions(net)}
+    parts |= {f"{b['name']}/add": b["add"] for b in net["blocks"] if b["add"]}
+    for part, values in parts.items():
+        pair = values["output_scale"], values["output_zero_point"]
+        found[part.replace("/", "_")] = pair
+    return layers, found
+
+
+def _convolutions(net: dict) -> list[dict]:
+    """Lists the layers of a net's table, in order."""
+    convs = [net["stem"]]
+    for block in net["blocks"]:
+        convs += [block[key] for key in ("expand", "depthwise", "project")]
+    return list(filter(None, [*convs, net["features"], net["classifier"]]))
+
+
 def _assign(
     model: keras.Model, layers: dict[str, Int8Layer], source: Path
 ) -> None:
@@ -156,12 +199,9 @@ def _read_folder(path: Path) -> dict[str, Int8Layer]:
             )
         _verify(file)
     net = json.loads(table.read_text())
-    convs = [net["stem"], net["features"], net["classifier"]]
-    for block in net["blocks"]:
-        convs += [block[key] for key in ("expand", "depthwise", "project")]
     layers = {}
     with np.load(path) as arrays:
-        for layer in filter(None, convs):
+        for layer in _convolutions(net):
             name = layer["name"]
             keys = [f"{name}/{key}" for key in Int8Layer._fields[:3]]
             if not set(keys) <= set(arrays.files):

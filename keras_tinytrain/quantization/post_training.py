@@ -1,0 +1,89 @@
+"""`quantize`: from a float model and some images to an int8 graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from keras_tinytrain.examples import Examples, check_images
+from keras_tinytrain.lowering import lower
+from keras_tinytrain.model import AdaptiveModel, wrap
+from keras_tinytrain.quantization.calibration import ranges
+from keras_tinytrain.quantization.conversion import build_int8, weights_of
+from keras_tinytrain.quantization.saturation import check_saturation
+from keras_tinytrain.quantization.scales import range_quantization
+
+
+def quantize(model: AdaptiveModel, representative_data: Any) -> AdaptiveModel:
+    """Makes an int8 graph of a float model, that can be trained as well.
+
+    Weights are int8, symmetric, with a scale per output channel; tensors
+    between layers are int8, asymmetric, with one scale each, which holds all
+    values that the representative data lead to; biases and accumulators are
+    int32. It computes, in TensorFlow on a CPU, bit for bit what TensorFlow
+    Lite's reference kernels do (docs/quantization.md). What the model has
+    learned is part of it.
+
+    Fisher potential, costs, selection, `fit`, `evaluate`, `predict`, saving
+    and `unwrap` work as on a float model. Plans of one fit the other, unless
+    models are nested in the model: their layers are renamed.
+
+    Args:
+        model: A wrapped float model with a fixed input size.
+        representative_data: Images `(n, height, width, channels)` such as the
+            model is to meet, or `Examples`. A hundred are plenty.
+
+    Returns:
+        The int8 model, wrapped, with the same head and class vectors.
+
+    Raises:
+        ValueError: If there are no images, the model is int8 already, an
+            operation cannot be done in int8, or an accumulator could
+            overflow, with the name of the layer.
+
+    Example:
+
+    >>> model = keras_tinytrain.quantize(model, dataset_images)
+    >>> model.fit(support, callbacks=[TaskAdaptiveSparse(budget)])
+
+    Reference:
+        - [On-Device Training Under 256KB
+          Memory](https://arxiv.org/abs/2206.15472), section 2.1.
+        - [Quantization and Training of Neural Networks for Efficient
+          Integer-Arithmetic-Only Inference](https://arxiv.org/abs/1712.05877)
+    """
+    if any(layer.is_quantized for layer in model.masked_layers):
+        raise ValueError(
+            "Expected a float model. Received: one that is int8 already"
+        )
+    images = _images(representative_data, model.network.input_shape[1:])
+    network = model.network
+    graph = lower(network)
+    quantizations = [
+        range_quantization(*both) for both in ranges(network, graph, images)
+    ]
+    source = build_int8(
+        network, graph, quantizations, weights_of(network), model.name
+    )
+    quantized = wrap(source, head=model.head)
+    if model.class_vectors is not None:
+        quantized.set_class_vectors(model.class_vectors.numpy())
+    check_saturation(quantized, images)
+    return quantized
+
+
+def _images(data: Any, shape: tuple[int | None, ...]) -> np.ndarray:
+    images = data.images if isinstance(data, Examples) else data
+    if images is None or not len(images):
+        raise ValueError(
+            "Expected representative data: images such as the model is to "
+            "meet, from which the scales follow. Received: none"
+        )
+    images = check_images(images, channels=shape[-1])
+    if images.shape[1:] != shape:
+        raise ValueError(
+            f"Expected representative images of shape {shape}. Received: "
+            f"images of shape {images.shape[1:]}"
+        )
+    return images
