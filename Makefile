@@ -1,7 +1,8 @@
 # make demo: sets up and runs the main job; make test: sets up and tests;
 # make test-arm: the tests on emulated Cortex-M cores. Without a C++ compiler,
 # clang-format or the tools for these cores, `make test` skips what needs them
-# and says so; `make test-arm` fails.
+# and says so; `make test-arm` fails. make fuzz: any bytes, for 10 minutes each,
+# as blob, as checkpoint and as blob to select from; needs clang++.
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,7 +21,8 @@ CXX_FILES := $(shell find micro tests/micro -name '*.h' -o -name '*.cpp')
 OMNIGLOT := $(if $(KERAS_TINYTRAIN_WEIGHTS),$\
   $(wildcard $(KERAS_TINYTRAIN_DATA)/omniglot))
 
-.PHONY: demo test test-arm lint clean
+.PHONY: demo test test-arm fuzz fuzz-model fuzz-checkpoint \
+  fuzz-selector lint clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/digits.py --folder=$(BUILD)/digits
@@ -42,6 +44,23 @@ test-arm: $(VENV)/test
 	  exit 1; }; done
 	TINYTRAIN_REQUIRE_ARM=1 $(BIN)/python -m pytest tests/micro \
 	  -k 'cortex_m'
+
+FUZZ_SECONDS ?= 600
+FUZZ := tests/micro/fuzz
+SEEDS = $(FUZZ)/seeds
+
+fuzz: fuzz-model fuzz-checkpoint fuzz-selector
+
+fuzz-checkpoint: SEEDS = $(FUZZ)/checkpoint_seeds
+fuzz-checkpoint: export KERAS_TINYTRAIN_BLOB := $(FUZZ)/seeds/block.ttnb
+fuzz-model fuzz-checkpoint fuzz-selector: fuzz-%:
+	mkdir -p $(BUILD)/fuzz/$*
+	clang++ -std=c++11 -g -O1 -fsanitize=fuzzer,address,undefined \
+	  -fno-sanitize-recover=all -Imicro/src -Itests/micro \
+	  $(FUZZ)/fuzz_$*.cpp $(wildcard micro/src/tinytrain/*.cpp \
+	  micro/src/tinytrain/kernels/*.cpp) -o $(BUILD)/fuzz_$*
+	$(BUILD)/fuzz_$* -max_total_time=$(FUZZ_SECONDS) \
+	  -artifact_prefix=$(BUILD)/ $(BUILD)/fuzz/$* $(SEEDS)
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

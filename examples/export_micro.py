@@ -51,11 +51,13 @@ def main(argv: list[str]) -> None:
         print(file)
     sums = {
         "flash_bytes": result.flash_bytes,
+        "persistent_bytes": result.persistent_bytes,
+        "work_bytes": result.work_bytes,
         "macs_step": result.macs_step,
         "macs_predict": result.macs_predict,
     }
     for name, number in sums.items():
-        print(f"{name:<14}{number:>12,}")
+        print(f"{name:<18}{number:>12,}")
     if FLAGS.json:
         print(json.dumps(sums))
 

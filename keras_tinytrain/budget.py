@@ -7,10 +7,13 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
 
 # Training state of one weight: value, gradient and Adam's two moments, each
 # float32 (decoded from the published memory table).
 BYTES_PER_TRAINED_WEIGHT = 16
+# Place of a trained channel in the device's list.
+BYTES_PER_TRAINED_CHANNEL = 2
 
 _UNITS = {"b": 1, "kb": 1024, "kib": 1024, "mb": 1024**2, "mib": 1024**2}
 
@@ -123,19 +126,39 @@ class LayerCost:
     inputs: int = 0
 
 
+class DeviceMemory(Protocol):
+    """What the device takes for a set of layers, see `Arena`."""
+
+    def fixed_bytes(
+        self, learning: Collection[int], kept: Collection[int]
+    ) -> int:
+        """Returns the bytes that do not depend on how many channels train."""
+        ...
+
+    def work_bytes(
+        self, learning: Collection[int], kept: Collection[int]
+    ) -> int:
+        """Returns those of them that hold nothing between two samples."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class LayerCosts(Sequence):
     """Costs of all layers of a network, in order, under one cost model.
 
     Attributes:
         layers: One `LayerCost` per trainable layer.
-        peak_bytes: Largest memory of the forward pass.
+        peak_bytes: Largest memory of the forward pass, as published.
         model: `"paper"` or `"arena"`, see `keras_tinytrain.layer_costs`.
+        device: What the arena model asks; None under the paper model.
     """
 
     layers: tuple[LayerCost, ...]
     peak_bytes: int
     model: str
+    device: DeviceMemory | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -153,30 +176,36 @@ class LayerCosts(Sequence):
         """Identifies the network by its layers, not by its weights."""
         return fingerprint((c.name, c.channels, c.weights) for c in self)
 
-    def fixed_bytes(self, first: int) -> int:
-        """Bytes that any plan takes whose first trained layer is `first`.
+    def fixed_bytes(
+        self, layers: Collection[int], kept: Collection[int] | None = None
+    ) -> int:
+        """Bytes that any plan takes of which these layers train.
 
-        Under the arena model the tape keeps one bit of each activation's
-        clamp, and one pair of gradients is in flight.
+        Together with `channel_bytes` of each trained channel this is the
+        memory of a plan. One more layer never makes it less.
+
+        Args:
+            layers: Indices of the layers.
+            kept: Of these, the ones whose weights train, not biases alone.
+                All of them when None.
         """
         if self.model == "paper":
             return self.peak_bytes
-        tail = self.layers[first:]
-        bits = sum(c.output_bytes // 32 for c in tail)
-        pair = max(c.input_bytes + c.output_bytes for c in tail)
-        return max(self.peak_bytes, bits + pair)
+        if self.device is None:
+            raise ValueError(
+                "Expected the memory of a device for the arena model. "
+                "Received: device=None. Use `layer_costs`."
+            )
+        return self.device.fixed_bytes(layers, layers if kept is None else kept)
 
-    def channel_bytes(self, index: int) -> tuple[int, int]:
-        """Bytes that a trained layer takes, once and per channel."""
+    def channel_bytes(self, index: int) -> int:
+        """Bytes that each trained channel of a layer takes."""
         cost = self.layers[index]
         weights = cost.weights // cost.channels
         if self.model == "paper":
-            return 0, BYTES_PER_TRAINED_WEIGHT * weights
+            return BYTES_PER_TRAINED_WEIGHT * weights
         weights += cost.biases // cost.channels
-        state = BYTES_PER_TRAINED_WEIGHT * weights
-        if cost.per_channel_input:
-            return 0, state + cost.input_bytes // cost.channels
-        return cost.input_bytes, state
+        return BYTES_PER_TRAINED_WEIGHT * weights + BYTES_PER_TRAINED_CHANNEL
 
     def memory_bytes(
         self,
@@ -187,8 +216,10 @@ class LayerCosts(Sequence):
     ) -> int:
         """Returns the bytes of training parts of layers.
 
-        Without any part this is the forward pass. Biases are free under the
-        paper model.
+        Without any part this is the forward pass; under the arena model it is
+        the training of the head alone, which takes the whole network. Biases
+        are free under the paper model. Inputs and all biases of a layer,
+        which no device trains, are counted as if it did.
 
         Args:
             counts: Number of trained channels by layer.
@@ -198,22 +229,34 @@ class LayerCosts(Sequence):
         """
         arena = self.model == "arena"
         parts = self._parts(counts, inputs or {}, biases)
-        if not parts:
-            return self.peak_bytes
-        total = self.fixed_bytes(min(parts))
+        kept = [i for i, part in parts.items() if part[0] or part[1]]
+        total = self.fixed_bytes(parts, kept)
         for i, (channels, inputs_, every_bias) in parts.items():
             cost = self.layers[i]
-            once, each = self.channel_bytes(i)
-            total += channels * each + (once if channels else 0)
+            total += channels * self.channel_bytes(i)
             if inputs_:
                 weights = cost.weights * inputs_ // cost.inputs
                 total += BYTES_PER_TRAINED_WEIGHT * weights
-                if arena:
-                    total += cost.input_bytes * inputs_ // cost.inputs
+                total += BYTES_PER_TRAINED_CHANNEL * inputs_ if arena else 0
             if every_bias and arena:
                 others = cost.channels - channels
                 total += BYTES_PER_TRAINED_WEIGHT * others
         return total
+
+    def work_bytes(
+        self,
+        counts: Mapping[str, int],
+        *,
+        inputs: Mapping[str, int] | None = None,
+        biases: Collection[str] = (),
+    ) -> int:
+        """Returns the part of `memory_bytes` that is the device's `work`.
+
+        The rest is its `persistent`. Only the arena model knows two regions.
+        """
+        parts = self._parts(counts, inputs or {}, biases)
+        kept = [i for i, part in parts.items() if part[0] or part[1]]
+        return self.device.work_bytes(parts, kept)
 
     def macs(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from keras_tinytrain.budget import Budget
-from keras_tinytrain.costs import layer_costs
+from keras_tinytrain.costs import WAY, layer_costs
 from keras_tinytrain.fisher import channel_fisher
 from keras_tinytrain.masking import apply_plan
 from keras_tinytrain.plan import UpdatePlan
@@ -46,9 +46,15 @@ class TaskAdaptiveSparse(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Scores, selects and applies the plan."""
-        costs = layer_costs(self.model, cost_model=self.cost_model)
+        # One number for tasks of any usual way: layers within reach, and what
+        # is compiled for them, stay the same.
+        way = max(self.model.support.way, WAY)
+        counted = {"cost_model": self.cost_model, "way": way}
+        costs = layer_costs(self.model, **counted)
         first = first_affordable(costs, self.budget, criterion=self.criterion)
         first = costs[first].name
+        # A device has the network from there on, whatever it chooses then.
+        costs = layer_costs(self.model, **counted, first=first)
         scores = channel_fisher(self.model, self.model.support, first=first)
         plan = select(scores, costs, self.budget, criterion=self.criterion)
         apply_plan(self.model, plan)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import keras
 
+from keras_tinytrain.arena import Arena
 from keras_tinytrain.budget import (
     BYTES_PER_TRAINED_WEIGHT,
     LayerCost,
     LayerCosts,
 )
+from keras_tinytrain.device_graph import Graph
+from keras_tinytrain.lowering import approximate, lower
 from keras_tinytrain.masked_layers import MaskedDepthwiseConv2D
 from keras_tinytrain.network import Network
 from keras_tinytrain.plan import UpdatePlan
@@ -18,30 +22,44 @@ from keras_tinytrain.plan import UpdatePlan
 BYTES = 4  # float32
 # Batch at which the paper counts the memory of FullTrain and TinyTL.
 FULL_BATCH = 100
+# Classes that a device is counted for.
+WAY = 10
 
 
-def layer_costs(model, *, cost_model: str = "arena") -> LayerCosts:
+def layer_costs(
+    model,
+    *,
+    cost_model: str = "arena",
+    way: int = WAY,
+    first: str | None = None,
+) -> LayerCosts:
     """Counts parameters, MACs and bytes of each layer, for one sample.
 
     The `"paper"` model reproduces the published table: memory is the peak of
     the forward pass (the largest input plus output of a layer, a depthwise
     layer computed in place) plus 16 bytes per trained weight.
 
-    The `"arena"` model counts what the device has to hold: trained slices of
-    kernel and bias with gradient and Adam moments, the inputs that their
-    gradients need, one bit per clamped activation, and the gradients in
-    flight. It is an estimate until the device engine exists.
+    The `"arena"` model is exact: the bytes of both memory regions that the
+    device engine's planner places for training with Adam, head and the
+    engine's own tables included. What the device lacks (other operations,
+    trained inputs, biases alone) is counted as if it had it. The sample is
+    not counted: it is read where it lies, in flash or RAM.
 
     Args:
         model: A wrapped model.
         cost_model: `"arena"` or `"paper"`.
+        way: Number of classes of a task, for the head of the device. The
+            paper model counts no head.
+        first: Name of the layer from which on the device has the network,
+            as `export_micro` cuts it. None: from the first layer that trains
+            on, which takes the least.
 
     Returns:
         The `LayerCosts`, one `LayerCost` per trainable layer in order.
 
     Raises:
-        ValueError: If the cost model is unknown or the model has no fixed
-            input size.
+        ValueError: If the cost model or the layer is unknown, or the model
+            has no fixed input size.
 
     Reference:
         - [TinyTrain](https://arxiv.org/abs/2307.09988), table 2; the
@@ -63,7 +81,30 @@ def layer_costs(model, *, cost_model: str = "arena") -> LayerCosts:
         in_place = 0 if cost.per_channel_input else cost.output_bytes
         peak = max(peak, cost.input_bytes + in_place)
         layers.append(cost)
-    return LayerCosts(tuple(layers), peak, cost_model)
+    names = [cost.name for cost in layers]
+    if first is not None and first not in names:
+        raise ValueError(
+            f"Expected the name of a layer of {names}. Received: "
+            f"first={first!r}"
+        )
+    if cost_model == "paper":
+        return LayerCosts(tuple(layers), peak, cost_model)
+    device = Arena(
+        _device_graph(network), names, head=model.head, way=way, first=first
+    )
+    layers = tuple(
+        dataclasses.replace(cost, input_bytes=device.input_bytes(i))
+        for i, cost in enumerate(layers)
+    )
+    return LayerCosts(layers, peak, cost_model, device)
+
+
+def _device_graph(network: Network) -> Graph:
+    """Returns the network as a device runs it, or nearly so."""
+    try:
+        return lower(network)
+    except ValueError:
+        return approximate(network)
 
 
 def _layer_cost(op, network: Network, input_shape) -> LayerCost:

@@ -191,8 +191,7 @@ class _Items:
         self.score = np.concatenate(
             [np.asarray(scores[costs[i].name], float) for i in layers]
         )
-        once, each = zip(*(costs.channel_bytes(i) for i in layers))
-        self.once = np.repeat(once, sizes)
+        each = [costs.channel_bytes(i) for i in layers]
         self.bytes = np.repeat(each, sizes)
         self.macs = np.repeat(
             [costs[i].macs // costs[i].channels for i in layers], sizes
@@ -238,25 +237,60 @@ def _best(starts, order, worth, items, costs, limits):
     ranked = items.layer[order]
     for first in starts:
         for some in (order[ranked >= first], order[ranked == first]):
-            taken = _fill(first, items, some, costs, limits)
-            total = worth[taken].sum()
-            if len(taken) and total > most:
+            some = _affordable(first, items, some, costs, limits[1])
+            # Sums in another order may differ in the last bits.
+            if worth[some].sum() * (1 + 1e-9) < most:
+                continue
+            taken = _fill(items, some, costs, limits[0])
+            if not len(taken):
+                continue
+            # In order, as a device adds them up: ties are the same to the
+            # last bit, and rounding never makes more channels worth less.
+            total = np.cumsum(worth[taken])[-1]
+            if total > most:
                 best, most = taken, total
     return best, most
 
 
-def _fill(first, items, order, costs, limits) -> np.ndarray:
-    """Takes items of layers from `first` on, until one does not fit."""
-    _, start = np.unique(items.layer[order], return_index=True)
-    memory = items.bytes[order].copy()
-    memory[start] += items.once[order][start]
-    memory = costs.fixed_bytes(first) + np.cumsum(memory)
+def _affordable(first, items, order, costs, limit) -> np.ndarray:
+    """Takes items of layers from `first` on, until one has too many MACs."""
     macs = costs.macs({costs[first].name: 1}) - (
         costs[first].macs // costs[first].channels
     )
-    macs = macs + np.cumsum(items.macs[order])
-    fits = (memory <= limits[0]) & (macs <= limits[1])
+    fits = macs + np.cumsum(items.macs[order]) <= limit
     return order[: len(order) if fits.all() else np.argmin(fits)]
+
+
+def _fill(items, order, costs, limit) -> np.ndarray:
+    """Takes items until one does not fit the memory.
+
+    What a plan takes besides its channels depends on its layers, and is never
+    less with one more. So the last layer of which anything fits is found by
+    halving, and then how much of it.
+    """
+    if not len(order) or limit == float("inf"):
+        return order
+    memory = np.cumsum(items.bytes[order])
+    layers = items.layer[order]
+    starts = np.flatnonzero(np.diff(layers, prepend=-1))
+
+    def fixed(count: int) -> int:
+        return costs.fixed_bytes(layers[starts[:count]].tolist())
+
+    if fixed(len(starts)) + memory[-1] <= limit:
+        return order
+    low, high = 0, len(starts)  # Of `low` layers something fits.
+    while low < high:
+        middle = (low + high + 1) // 2
+        if fixed(middle) + memory[starts[middle - 1]] <= limit:
+            low = middle
+        else:
+            high = middle - 1
+    if not low:
+        return order[:0]
+    end = starts[low] if low < len(starts) else len(order)
+    fitting = np.searchsorted(memory, limit - fixed(low), "right")
+    return order[: min(fitting, end)]
 
 
 def _check(scores, costs, criterion) -> None:

@@ -1,5 +1,6 @@
 """Small nets and tasks that several tests share."""
 
+import math
 import os
 import shutil
 
@@ -7,7 +8,9 @@ import pytest
 from small_nets import build_net, build_task, randomize
 
 import keras_tinytrain as ktt
+from keras_tinytrain.arena import Arena
 from keras_tinytrain.budget import LayerCost, LayerCosts
+from keras_tinytrain.device_graph import DeviceOp, Graph
 
 
 @pytest.fixture
@@ -75,10 +78,13 @@ def random_instance():
 
         The last layer is not depthwise, so that every criterion can train one.
         """
-        costs = []
+        costs, ops, size = [], [], (int(rng.integers(1, 30)), 1, 2)
+        graph_input = size
         for i in range(layers):
             channels = int(rng.integers(1, most + 1))
             weights = int(rng.integers(1, 10)) * channels
+            depthwise = i + 1 < layers and bool(rng.integers(2))
+            shape = int(rng.integers(1, 30)), 1, channels
             costs.append(
                 LayerCost(
                     name=f"layer{i}",
@@ -86,13 +92,31 @@ def random_instance():
                     weights=weights,
                     biases=channels * int(rng.integers(2)),
                     macs=weights * int(rng.integers(1, 20)),
-                    input_bytes=4 * channels * int(rng.integers(1, 30)),
-                    output_bytes=4 * channels * int(rng.integers(1, 30)),
-                    per_channel_input=i + 1 < layers and bool(rng.integers(2)),
+                    input_bytes=4 * math.prod(size),
+                    output_bytes=4 * math.prod(shape),
+                    per_channel_input=depthwise,
                 )
             )
+            ops.append(
+                DeviceOp(
+                    f"layer{i}",
+                    "depthwise_conv2d" if depthwise else "conv2d",
+                    (i,),
+                    i + 1,
+                    shape,
+                    activation=str(rng.choice(["none", "relu"])),
+                    layer=f"layer{i}",
+                )
+            )
+            size = shape
+        graph = Graph(graph_input, tuple(ops), "", False, sources=())
+        names = [cost.name for cost in costs]
+        head = rng.choice(["linear", "prototype"])
+        device = Arena(graph, names, head=head, way=2)
+        model = rng.choice(["paper", "arena"])
         peak = max(c.input_bytes + c.output_bytes for c in costs)
-        costs = LayerCosts(tuple(costs), peak, rng.choice(["paper", "arena"]))
+        device = device if model == "arena" else None
+        costs = LayerCosts(tuple(costs), peak, model, device)
         scores = {c.name: rng.exponential(size=c.channels) ** 2 for c in costs}
         return scores, costs
 

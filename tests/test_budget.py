@@ -76,11 +76,19 @@ def test_budget_is_a_value():
         budget.macs = 1
 
 
+class Device:
+    """A device that takes 700 bytes, and some for each layer."""
+
+    def fixed_bytes(self, learning, kept):
+        return 700 + sum(10 + i for i in learning) + 100 * len(kept)
+
+
 def make_costs(model):
     """Two layers with numbers that can be added up by hand."""
+    device = Device() if model == "arena" else None
     first = LayerCost("first", 4, 36, 4, 360, 100, 640, False, inputs=2)
     depthwise = LayerCost("depthwise", 8, 72, 8, 720, 640, 320, True)
-    return LayerCosts((first, depthwise), 740, model)
+    return LayerCosts((first, depthwise), 740, model, device)
 
 
 @pytest.mark.parametrize(
@@ -101,13 +109,11 @@ def test_memory_of_the_paper_model(counts, memory):
 @pytest.mark.parametrize(
     ("counts", "memory"),
     [
-        ({}, 740),
-        # One bit of each of 160 + 80 outputs, the gradients of 640 + 320
-        # bytes; the stored input of 100; 9 weights and a bias.
-        ({"first": 1}, 20 + 10 + 960 + 100 + 16 * 10),
-        # A depthwise channel keeps its own input channel, 640 / 8.
-        ({"depthwise": 1}, 10 + 960 + 80 + 160),
-        ({"first": 2, "depthwise": 8}, 990 + 100 + 320 + 640 + 8 * 160),
+        ({}, 700),
+        # 9 weights and a bias in four copies, and 2 bytes for its number.
+        ({"first": 1}, 700 + 110 + 16 * 10 + 2),
+        ({"depthwise": 1}, 700 + 111 + 16 * 10 + 2),
+        ({"first": 2, "depthwise": 8}, 700 + 221 + 10 * 162),
     ],
 )
 def test_memory_of_the_arena_model(counts, memory):
@@ -134,20 +140,20 @@ def test_backward_macs(counts, macs):
 @pytest.mark.parametrize(
     ("parts", "paper", "arena"),
     [
-        # 18 of 36 weights, and half of the stored input.
-        ({"inputs": {"first": 1}}, 740 + 288, 990 + 50 + 288),
-        # All biases of a layer keep nothing else.
-        ({"biases": ["depthwise"]}, 740, 970 + 8 * 16),
+        # 18 of 36 weights.
+        ({"inputs": {"first": 1}}, 740 + 288, 810 + 288 + 2),
+        # For biases alone no input is kept.
+        ({"biases": ["depthwise"]}, 740, 711 + 8 * 16),
         (
             {"inputs": {"first": 2}, "biases": ["first", "depthwise"]},
             740 + 576,
-            990 + 100 + 576 + 12 * 16,
+            821 + 576 + 2 * 2 + 12 * 16,
         ),
         # Three of eight biases belong to the trained channels already.
         (
             {"counts": {"depthwise": 3}, "biases": ["depthwise"]},
             740 + 16 * 27,
-            970 + 3 * 80 + 16 * 27 + 16 * 8,
+            811 + 16 * 27 + 2 * 3 + 16 * 8,
         ),
     ],
 )
@@ -179,10 +185,18 @@ def test_all_inputs_are_all_channels(model):
     costs = make_costs(model)
     inputs = {"counts": {}, "inputs": {"first": 2}, "biases": ["first"]}
     channels = {"counts": {"first": 4}}
-    assert costs.memory_bytes(**inputs) == costs.memory_bytes(**channels)
+    lists = 2 * (4 - 2) if model == "arena" else 0
+    memory = costs.memory_bytes(**channels)
+    assert costs.memory_bytes(**inputs) == memory - lists
     assert costs.macs(**inputs) == costs.macs(**channels)
     both = channels | {"biases": ["first"]}
-    assert costs.memory_bytes(**both) == costs.memory_bytes(**channels)
+    assert costs.memory_bytes(**both) == memory
+
+
+def test_the_arena_model_needs_a_device():
+    costs = LayerCosts(make_costs("paper").layers, 740, "arena")
+    with pytest.raises(ValueError, match=r"memory of a device.*device=None"):
+        costs.memory_bytes({"first": 1})
 
 
 def test_a_chain_starts_behind_the_first_trained_layer():

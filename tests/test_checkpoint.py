@@ -315,6 +315,22 @@ def test_of_two_slots_the_newer_complete_one_counts(first, second, expected):
     assert newest(both).sequence == expected
 
 
+def test_what_another_model_has_left_does_not_count(learned, tmp_path):
+    """Even if it is the newer one, as on the device."""
+    other = learn(build(seed=5), seed=6)
+    for model, name in ((learned, "own"), (other, "other")):
+        ktt.save_checkpoint(model, tmp_path / name)
+    own, left = ((tmp_path / name).read_bytes() for name in ("own", "other"))
+    newer = dataclasses.replace(Checkpoint.from_bytes(left), sequence=7)
+    size = max(len(own), len(left))
+    for slots in ((newer.to_bytes(), own), (own, newer.to_bytes())):
+        both = b"".join(slot(data, size) for data in slots)
+        (tmp_path / "slots").write_bytes(both)
+        model = build()
+        ktt.load_checkpoint(model, tmp_path / "slots")
+        assert state(model)[0] == state(learned)[0]
+
+
 def test_two_empty_slots_are_refused():
     with pytest.raises(ValueError, match="magic=b'TTCK'"):
         newest(slot(b"") + slot(b""))

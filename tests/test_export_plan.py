@@ -66,6 +66,7 @@ def test_costs_and_budget_go_with_it(planned, tmp_path):
         "peak_bytes": costs.peak_bytes,
         "most_weights": max(c.weights for c in costs),
         "most_macs": max(c.macs for c in costs),
+        "weights": sum(c.weights for c in costs),
     }
     for layer in blob.layers:
         cost = costs[layer["index"]]

@@ -98,7 +98,7 @@ def test_a_larger_budget_never_lowers_the_score(criterion, random_instance):
 
 @pytest.mark.parametrize(
     ("criterion", "mean_gap", "share_exact"),
-    [("earliest", 0.002, 0.97), ("tinytrain", 0.04, 0.75)],
+    [("earliest", 0.003, 0.97), ("tinytrain", 0.04, 0.75)],
 )
 def test_gap_to_exhaustive_search(
     criterion, mean_gap, share_exact, random_instance, candidates
@@ -106,8 +106,8 @@ def test_gap_to_exhaustive_search(
     """How much score is lost, over instances of three layers up to 3 wide.
 
     Measured against the best choice among the layers that the criterion may
-    train: earliest reaches it in 99 % and loses 0.03 % of the score on
-    average, tinytrain reaches it in 81 % and loses 2.6 %, at most 49 %.
+    train: earliest reaches it in 99 % and loses 0.2 % of the score on
+    average, tinytrain reaches it in 83 % and loses 2.3 %, at most 43 %.
     Neither refuses a budget that some plan fits.
     """
     rng = np.random.default_rng(2)

@@ -176,7 +176,9 @@ def test_a_second_task_traces_nothing_anew(net, make_task, head):
     """Another way, shot and plan; its images fill more than one chunk."""
     model = ktt.wrap(net, head=head)
     callback = ktt.TaskAdaptiveSparse(
-        ktt.Budget(memory=10_000, macs=0.6), criterion="tinytrain"
+        ktt.Budget(memory=5_600, macs=0.6),
+        criterion="tinytrain",
+        cost_model="paper",
     )
     settings = {"steps_per_epoch": 2, "views": 1, "verbose": 0}
     model.fit(make_task(12, 3), callbacks=[callback], **settings)

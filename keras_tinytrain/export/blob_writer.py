@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_tinytrain.budget import LayerCosts
+from keras_tinytrain.device_graph import DeviceOp, Graph
 from keras_tinytrain.export import layout
 from keras_tinytrain.export.blob import MAGIC, Weights
-from keras_tinytrain.export.device_graph import DeviceOp, Graph
 
 ALIGNMENT = 16
 

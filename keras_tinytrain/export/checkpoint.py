@@ -18,10 +18,8 @@ from keras_tinytrain.export.checkpoint_file import (
 from keras_tinytrain.export.contents import (
     base_hash,
     channel_major,
-    depth,
-    embedding_kind,
 )
-from keras_tinytrain.export.lowering import lower
+from keras_tinytrain.lowering import lower
 from keras_tinytrain.masking import Masked, apply_plan
 from keras_tinytrain.model import AdaptiveModel
 from keras_tinytrain.plan import UpdatePlan
@@ -75,8 +73,8 @@ def load_checkpoint(model: AdaptiveModel, file: str | os.PathLike) -> None:
         ValueError: If it is damaged, of another version, or of another
             model. The model is unchanged then.
     """
-    checkpoint = newest(pathlib.Path(file).read_bytes())
     expected = _expected(model)
+    checkpoint = newest(pathlib.Path(file).read_bytes(), expected.base)
     for name in ("base", "head", "embedding"):
         own, received = getattr(expected, name), getattr(checkpoint, name)
         if own != received:
@@ -118,8 +116,7 @@ def _expected(model: AdaptiveModel) -> Checkpoint:
             f"{type(model).__name__}. Use `wrap` first."
         )
     graph = lower(model.network)
-    embedding = embedding_kind(model.head, is_vector=graph.is_vector)
-    width = depth(embedding, graph.shapes[-1])
+    embedding, width = graph.embedding(model.head), graph.depth(model.head)
     return Checkpoint(
         base_hash(model.network, graph),
         model.head,

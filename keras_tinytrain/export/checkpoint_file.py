@@ -137,8 +137,13 @@ class Checkpoint:
         )
 
 
-def newest(data: bytes) -> Checkpoint:
+def newest(data: bytes, base: int | None = None) -> Checkpoint:
     """Reads a checkpoint, or the newer complete one of two slots.
+
+    Args:
+        data: The file.
+        base: Hash of the base model. What another model has left counts only
+            if there is nothing of this one. None: of whatever model.
 
     Raises:
         ValueError: If none is complete.
@@ -152,6 +157,7 @@ def newest(data: bytes) -> Checkpoint:
             problems.append(error)
     if not found:
         raise problems[0]
+    found = [c for c in found if base in (None, c.base)] or found
     newest = found[0]
     for other in found[1:]:
         if 0 < (other.sequence - newest.sequence) % 2**32 < 2**31:

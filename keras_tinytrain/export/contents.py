@@ -9,8 +9,8 @@ import math
 import numpy as np
 
 from keras_tinytrain.budget import Budget, LayerCosts
+from keras_tinytrain.device_graph import Graph
 from keras_tinytrain.export import layout
-from keras_tinytrain.export.device_graph import Graph
 from keras_tinytrain.heads import SCALE
 from keras_tinytrain.masked_layers import MaskedDepthwiseConv2D
 from keras_tinytrain.masking import Masked
@@ -73,26 +73,12 @@ def channel_major(kernel: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(kernel, -1, 0))
 
 
-def embedding_kind(head: str, *, is_vector: bool) -> str:
-    """Names how a head makes an embedding of the features."""
-    if is_vector:
-        return "features"
-    return {"prototype": "mean", "linear": "pyramid"}[head]
-
-
-def depth(embedding: str, shape: tuple[int, int, int]) -> int:
-    """Returns the numbers of an embedding of features of a shape."""
-    factors = {"features": shape[0] * shape[1], "mean": 1, "pyramid": 5}
-    return factors[embedding] * shape[2]
-
-
 def head_record(head: str, graph: Graph, max_way: int) -> bytes:
     """Describes the head."""
-    embedding = embedding_kind(head, is_vector=graph.is_vector)
     return layout.HEAD.pack(
         kind=layout.HEAD_KINDS[head],
-        embedding=layout.EMBEDDINGS[embedding],
-        depth=depth(embedding, graph.shapes[-1]),
+        embedding=layout.EMBEDDINGS[graph.embedding(head)],
+        depth=graph.depth(head),
         max_way=max_way,
         scale=SCALE,
         vector_length=VECTOR_LENGTH,
@@ -113,6 +99,7 @@ def training_record(costs: LayerCosts, budget: Budget, criterion: str) -> bytes:
         peak_bytes=costs.peak_bytes,
         most_weights=max(cost.weights for cost in costs),
         most_macs=max(cost.macs for cost in costs),
+        weights=sum(cost.weights for cost in costs),
     )
 
 

@@ -158,6 +158,7 @@ TRAINING = Record(
         "peak_bytes": "I",
         "most_weights": "I",
         "most_macs": "Q",
+        "weights": "I",
     },
 )
 PLAN = Record("plan", {"layer": "I", "flags": "I", "count": "I", "first": "I"})

@@ -9,27 +9,25 @@ import pathlib
 import numpy as np
 
 from keras_tinytrain.budget import Budget, LayerCosts
-from keras_tinytrain.costs import layer_costs
+from keras_tinytrain.costs import WAY, layer_costs
+from keras_tinytrain.device_graph import Graph, tail
 from keras_tinytrain.export import report
 from keras_tinytrain.export.blob_writer import layer_names, write_blob
 from keras_tinytrain.export.c_header import c_header
 from keras_tinytrain.export.contents import (
     base_hash,
-    depth,
-    embedding_kind,
     head_record,
     kernel_and_bias,
     plan_records,
     training_record,
 )
-from keras_tinytrain.export.device_graph import Graph, tail
-from keras_tinytrain.export.lowering import lower
+from keras_tinytrain.lowering import lower
 from keras_tinytrain.model import AdaptiveModel
 from keras_tinytrain.plan import UpdatePlan
 from keras_tinytrain.selection import CRITERIA, first_affordable, select
 from keras_tinytrain.whole_files import whole_file
 
-MAX_WAY = 10
+MAX_WAY = WAY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +40,9 @@ class MicroExport:
         report: What it takes, layer by layer.
         plan: The plan as JSON, None without one.
         flash_bytes: Bytes of the blob.
+        persistent_bytes: Bytes of the device's region `persistent` under the
+            plan that is written or, without one, expected.
+        work_bytes: Bytes of its region `work`.
         macs_step: MACs of a training step of one sample, forward and
             backward, from the exported part's input on. Of the head alone if
             neither plan nor budget says what trains.
@@ -53,6 +54,8 @@ class MicroExport:
     report: pathlib.Path
     plan: pathlib.Path | None
     flash_bytes: int
+    persistent_bytes: int
+    work_bytes: int
     macs_step: int
     macs_predict: int
 
@@ -117,9 +120,13 @@ def export_micro(
             f"Expected criterion to be one of {CRITERIA}. Received: "
             f"criterion={criterion!r}"
         )
-    costs = layer_costs(model, cost_model=cost_model)
+    counted = {"cost_model": cost_model, "way": max_way}
+    costs = layer_costs(model, **counted)
     whole = lower(model.network)
     candidates = _candidates(model.plan, costs, budget, criterion)
+    # What the device has in front of a plan costs it memory too.
+    first = costs[0].name if from_pixels else candidates[0]
+    costs = layer_costs(model, **counted, first=first)
     # A tail from the first layer on would lack no more than a rescaling.
     is_whole = from_pixels or candidates[0] == costs[0].name
     graph = whole if is_whole else tail(whole, candidates[0])
@@ -143,16 +150,16 @@ def export_micro(
         plan=plan,
     )
     expected = model.plan or _likely_plan(costs, budget, criterion)
-    embedding = embedding_kind(model.head, is_vector=graph.is_vector)
     table = report.rows(
         graph,
         costs,
         {n: sum(part.nbytes for part in weights[n]) for n in names},
         expected,
         head=model.head,
-        head_macs=max_way * depth(embedding, graph.shapes[-1]),
+        head_macs=max_way * graph.depth(model.head),
     )
-    sums = report.totals(table, len(data))
+    device = layer_costs(model, way=max_way, first=first)
+    sums = report.totals(table, len(data), *_region_bytes(device, expected))
     directory = pathlib.Path(directory)
     result = MicroExport(
         blob=directory / f"{model.name}.ttnb",
@@ -213,6 +220,20 @@ def _likely_plan(
     return select(scores, costs, budget, criterion=criterion)
 
 
+def _region_bytes(
+    costs: LayerCosts, plan: UpdatePlan | None
+) -> tuple[int, int]:
+    """Returns what training takes of `persistent` and `work`."""
+    layers = plan.layers if plan else ()
+    counts = {c.name: len(c.channels) for c in layers}
+    parts = {
+        "inputs": {c.name: len(c.inputs) for c in layers},
+        "biases": [c.name for c in layers if c.bias],
+    }
+    work = costs.work_bytes(counts, **parts)
+    return costs.memory_bytes(counts, **parts) - work, work
+
+
 def _notes(model, graph: Graph, candidates, budget, plan, max_way) -> list[str]:
     """Says what was exported, and what the numbers suppose."""
     shape = " x ".join(map(str, graph.input_shape))
@@ -223,6 +244,7 @@ def _notes(model, graph: Graph, candidates, budget, plan, max_way) -> list[str]:
         f"Input: {source}.",
         f"May train: {len(candidates)} layers from `{candidates[0]}` on.",
         f"Head: {model.head}, at most {max_way} classes.",
+        f"Memory is that of {max_way} classes and Adam, without the sample.",
         "MACs are those of one sample. A step is forward and backward of all "
         "that is exported.",
     ]

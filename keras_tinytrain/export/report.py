@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from keras_tinytrain.budget import LayerCosts
-from keras_tinytrain.export.device_graph import Graph
+from keras_tinytrain.device_graph import Graph
 from keras_tinytrain.plan import UpdatePlan
 
 
@@ -34,7 +34,7 @@ class Row:
     macs_step: int
 
 
-# Column titles by field of `Row`; planned memory goes here as well.
+# Column titles by field of `Row`.
 COLUMNS = {
     "name": "Layer",
     "kind": "Operation",
@@ -43,6 +43,10 @@ COLUMNS = {
     "flash_bytes": "Flash (bytes)",
     "macs_predict": "MACs, predict",
     "macs_step": "MACs, step",
+}
+TITLES = COLUMNS | {
+    "persistent_bytes": "Memory, persistent (bytes)",
+    "work_bytes": "Memory, work (bytes)",
 }
 
 
@@ -97,15 +101,24 @@ def rows(
     ]
 
 
-def totals(table: Sequence[Row], flash_bytes: int) -> dict[str, int]:
+def totals(
+    table: Sequence[Row],
+    flash_bytes: int,
+    persistent_bytes: int,
+    work_bytes: int,
+) -> dict[str, int]:
     """Sums the columns.
 
     Args:
         table: The layers.
         flash_bytes: Bytes of the blob, which are more than the weights.
+        persistent_bytes: Bytes of the region that holds what is learned.
+        work_bytes: Bytes of the region that a sample needs.
     """
     return {
         "flash_bytes": flash_bytes,
+        "persistent_bytes": persistent_bytes,
+        "work_bytes": work_bytes,
         "macs_step": sum(row.macs_step for row in table),
         "macs_predict": sum(row.macs_predict for row in table),
     }
@@ -132,4 +145,4 @@ def markdown(
 
 
 def _title(field: str) -> str:
-    return COLUMNS.get(field, field)
+    return TITLES.get(field, field)

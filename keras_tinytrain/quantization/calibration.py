@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from keras_tinytrain.export.device_graph import Graph
+from keras_tinytrain.device_graph import Graph
 from keras_tinytrain.network import Network
 
 # Images at a time.

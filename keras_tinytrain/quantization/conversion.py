@@ -10,11 +10,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_tinytrain.export.device_graph import DeviceOp, Graph
-from keras_tinytrain.export.windows import same_padding
+from keras_tinytrain.device_graph import DeviceOp, Graph
 from keras_tinytrain.masked_layers import MaskedDense, MaskedDepthwiseConv2D
 from keras_tinytrain.masking import Masked
 from keras_tinytrain.network import Network
+from keras_tinytrain.paddings import same_padding
 from keras_tinytrain.quantization.layers import (
     Dequantize,
     Int8Add,

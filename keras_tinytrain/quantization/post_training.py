@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_tinytrain.examples import Examples, check_images
-from keras_tinytrain.export.lowering import lower
+from keras_tinytrain.lowering import lower
 from keras_tinytrain.model import AdaptiveModel, wrap
 from keras_tinytrain.quantization.calibration import ranges
 from keras_tinytrain.quantization.conversion import build_int8, weights_of

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
+import engine_library
 import kernel_library
+import numpy as np
 import pytest
 
 
@@ -24,3 +26,71 @@ def kernels(build_folder):
     if path is None:
         path = kernel_library.build(build_folder / "kernels.so")
     return kernel_library.Kernels(Path(path))
+
+
+@pytest.fixture(scope="session")
+def engine_build(build_folder):
+    """The engine, compiled with counters in front of the kernels."""
+    if kernel_library.compiler() is None:
+        pytest.skip("There is no C++ compiler (g++) to build the engine with.")
+    return engine_library.load(engine_library.build(build_folder / "engine.so"))
+
+
+# Imported where they are used: tests under AddressSanitizer load this file, and
+# TensorFlow would have to come along.
+
+
+@pytest.fixture(scope="session")
+def checkpoints(compiler, tmp_path_factory):
+    """The checkpoints of the engine, compiled."""
+    from checkpoint_library import build_library
+
+    path = tmp_path_factory.mktemp("checkpoints") / "checkpoints.so"
+    return build_library(compiler, path)
+
+
+@pytest.fixture
+def device(checkpoints, tmp_path):
+    """A device with the whole network of `checkpoint_cases`."""
+    from checkpoint_cases import build, exported
+
+    return exported(checkpoints, build(), tmp_path, from_pixels=True)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """What the host has learned of that network."""
+    from checkpoint_cases import build, learn, saved
+
+    return saved(learn(build()), tmp_path)[0]
+
+
+@pytest.fixture(params=["ram", "file", 1, 8, 32])
+def slots(request, tmp_path):
+    """Two empty slots of 1 KB, also in flash with units of some bytes."""
+    from checkpoint_library import Slots
+
+    if request.param == "ram":
+        return Slots(np.zeros(2048, np.uint8))
+    if request.param == "file":
+        (tmp_path / "slots").write_bytes(b"")
+        return Slots(np.zeros(2048, np.uint8), file=tmp_path / "slots")
+    erased = np.full(2048, 0xFF, np.uint8)
+    return Slots(erased, page_bytes=256, write_bytes=request.param)
+
+
+@pytest.fixture(scope="session")
+def selectors(compiler, tmp_path_factory):
+    """The selector of the engine, compiled."""
+    from selector_library import build_library
+
+    path = tmp_path_factory.mktemp("selectors") / "selectors.so"
+    return build_library(compiler, path)
+
+
+@pytest.fixture(scope="session")
+def nets(tmp_path_factory):
+    """Blobs of the nets of `selector_cases`, and their costs."""
+    from selector_cases import export_nets
+
+    return export_nets(tmp_path_factory.mktemp("nets"))

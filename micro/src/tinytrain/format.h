@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The records of docs/format.md, as they lie in the blob. Little-endian
-// machines read them in place; others refuse the byte order mark.
+// The records of docs/format.md, as they lie in blob and checkpoint.
+// Little-endian machines read them in place; others refuse the byte order mark.
 namespace tinytrain {
 namespace format {
 
@@ -164,6 +164,7 @@ struct Training {
   uint32_t peak_bytes;
   uint32_t most_weights;
   Uint64 most_macs;
+  uint32_t weights;  // Of all kernels of the whole network.
 };
 
 const uint32_t kByInput = 1;
@@ -176,6 +177,40 @@ struct Choice {
   uint32_t first;  // In the section of plan indices.
 };
 
+const uint32_t kCheckpointMagic = 0x4B435454;  // "TTCK"
+
+struct CheckpointHeader {
+  uint32_t magic;
+  uint16_t major;
+  uint16_t minor;
+  uint32_t byte_order;
+  uint32_t size;  // Bytes of the checkpoint.
+  uint32_t crc;
+  uint32_t header_size;
+  Uint64 base;
+  uint32_t sequence;
+  uint32_t layer_count;
+  HeadKind head;
+  Embedding embedding;
+  uint32_t way;
+  uint32_t depth;
+  uint32_t vectors;  // Offset.
+  uint32_t stride;
+  uint32_t reserved;
+};
+
+struct SavedLayer {
+  uint32_t index;  // In the whole network.
+  uint16_t by_input;
+  uint16_t reserved;
+  uint32_t count;
+  uint32_t biases;
+  uint32_t weights;
+  uint32_t indices;  // Offsets.
+  uint32_t kernel;
+  uint32_t bias;
+};
+
 static_assert(sizeof(Header) == 48, "docs/format.md");
 static_assert(sizeof(Section) == 20, "docs/format.md");
 static_assert(sizeof(Network) == 16, "docs/format.md");
@@ -183,8 +218,10 @@ static_assert(sizeof(Tensor) == 24, "docs/format.md");
 static_assert(sizeof(Operation) == 44, "docs/format.md");
 static_assert(sizeof(Layer) == 64, "docs/format.md");
 static_assert(sizeof(Head) == 20, "docs/format.md");
-static_assert(sizeof(Training) == 44, "docs/format.md");
+static_assert(sizeof(Training) == 48, "docs/format.md");
 static_assert(sizeof(Choice) == 16, "docs/format.md");
+static_assert(sizeof(CheckpointHeader) == 64, "docs/format.md");
+static_assert(sizeof(SavedLayer) == 32, "docs/format.md");
 static_assert(offsetof(Header, base) == 24, "docs/format.md");
 static_assert(offsetof(Operation, factor) == 36, "docs/format.md");
 static_assert(offsetof(Layer, macs) == 48, "docs/format.md");

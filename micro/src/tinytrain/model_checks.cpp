@@ -1,20 +1,12 @@
 // What `Model::Open` checks of each record.
 
-#include <string.h>
-
+#include "tinytrain/finite.h"
 #include "tinytrain/model.h"
 
 namespace tinytrain {
 namespace {
 
 using format::Kind;
-
-// By its bits, which -ffast-math does not reason away.
-bool IsFinite(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof(bits));
-  return (bits & 0x7F800000) != 0x7F800000;
-}
 
 bool IsPositive(float value) { return IsFinite(value) && value > 0.0f; }
 
@@ -255,6 +247,12 @@ Refusal Model::CheckTraining() const {
   const uint32_t criterion = static_cast<uint32_t>(training().criterion);
   if (cost_model > 1) return Refusal::Of(Flaw::kCriterion, 0, 1, cost_model);
   if (criterion > 1) return Refusal::Of(Flaw::kCriterion, 1, 1, criterion);
+  uint64_t weights = 0;
+  for (uint32_t i = 0; i < layer_count(); ++i) weights += layer(i).weights;
+  if (training().weights == 0 || training().weights < weights) {
+    return Refusal::Of(Flaw::kWeightCount, layer_count(),
+                       static_cast<uint32_t>(weights), training().weights);
+  }
   return Refusal::None();
 }
 

@@ -16,6 +16,11 @@ enum class Code : int8_t {
   kWrongModel = -7,      // A checkpoint or plan of another model.
   kNotFinite = -8,       // A loss or gradient; nothing was changed.
   kWrongState = -9,      // A call out of turn, such as Train before Plan.
+  kNoCheckpoint = -10,   // Neither slot holds any.
+  kStorage = -11,        // What holds the slots cannot read, erase or write.
+  kUnsupported = -12,    // A checkpoint of what only the host can train.
+  kMemoryBudget = -13,   // Of selection, below what one channel takes.
+  kMacsBudget = -14,     // The same; numbers are MACs of a backward pass.
 };
 
 // What a call came to. Numbers are bytes, unless the code says otherwise.

@@ -1,41 +1,22 @@
-// Any bytes, with a right start and checksum so that the checks behind them
-// are reached, through `Model::Open`:
-//
-//   clang++ -std=c++11 -g -O1 -fsanitize=fuzzer,address,undefined
-//     -fno-sanitize-recover=all -Imicro/src -Itests/micro
-//     tests/micro/fuzz/fuzz_model.cpp
-//     micro/src/tinytrain/{model,model_checks,crc32}.cpp -o fuzz_model
-//   ./fuzz_model -max_total_time=600 corpus tests/micro/fuzz/seeds
+// Any bytes, repaired as far as start and checksum, through `Model::Open`.
+// `make fuzz` builds and runs it.
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "tinytrain/crc32.h"
+#include "block.h"
+#include "fuzz/repair_blob.h"
 #include "tinytrain/model.h"
 #include "walk_model.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using tinytrain::format::Header;
-  // A block of just this size, so that a byte too far is seen.
-  uint8_t* bytes = static_cast<uint8_t*>(malloc(size > 0 ? size : 1));
-  if (size > 0) memcpy(bytes, data, size);
-  if (size >= sizeof(Header)) {
-    Header header;
-    memcpy(&header, bytes, sizeof(header));
-    header.magic = tinytrain::format::kMagic;
-    header.byte_order = tinytrain::format::kByteOrder;
-    header.major = tinytrain::format::kMajorVersion;
-    header.size = static_cast<uint32_t>(size);
-    memcpy(bytes, &header, sizeof(header));
-    header.crc = tinytrain::FileCrc(bytes, size);
-    memcpy(bytes, &header, sizeof(header));
-  }
+  Block<uint8_t> bytes(size);
+  if (size > 0) memcpy(bytes.get(), data, size);
+  RepairBlob(bytes.get(), size);
   tinytrain::Model model;
-  if (model.Open(bytes, size).ok()) {
+  if (model.Open(bytes.get(), size).ok()) {
     volatile double sum = WalkModel(model);
     (void)sum;
   }
-  free(bytes);
   return 0;
 }

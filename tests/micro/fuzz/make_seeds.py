@@ -1,4 +1,4 @@
-"""Writes the seeds of the fuzzers: small blobs that hold every feature.
+"""Writes the seeds of the fuzzers: small files that hold every feature.
 
 python tests/micro/fuzz/make_seeds.py
 """
@@ -11,9 +11,19 @@ import numpy as np
 from keras import layers
 
 import keras_tinytrain as ktt
+from keras_tinytrain.export.blob import read_blob
+from keras_tinytrain.export.checkpoint_file import Checkpoint, TrainedLayer
 from keras_tinytrain.selection import make_plan
 
-SEEDS = pathlib.Path(__file__).with_name("seeds")
+HERE = pathlib.Path(__file__).parent
+SEEDS = HERE / "seeds"
+CHECKPOINT_SEEDS = HERE / "checkpoint_seeds"
+# Trained channels, and whether all biases train, by layer of `block`.
+PARTS = {
+    "parts": {0: ([1], False), 2: ([0, 2], False), 3: ([0, 1], False)},
+    "biases": {0: ([], True), 1: ([0, 2], True)},
+    "vectors": {},
+}
 
 
 def block() -> keras.Model:
@@ -43,8 +53,42 @@ def vector() -> keras.Model:
     return keras.Model(image, x, name="vector")
 
 
+def checkpoint(blob, parts, *, by_input=False) -> Checkpoint:
+    """A checkpoint of a blob with counting numbers."""
+    layers = []
+    for row, (indices, every_bias) in parts.items():
+        fields = blob.layers[row]
+        biases = len(indices) if fields["biases"] else 0
+        if every_bias or by_input:
+            biases = fields["biases"]
+        size = fields["inputs"] if by_input else fields["channels"]
+        weights = len(indices) * fields["weights"] // size
+        layers.append(
+            TrainedLayer(
+                fields["index"],
+                by_input,
+                np.array(indices, int),
+                np.arange(weights),
+                np.arange(biases),
+            )
+        )
+    vectors = np.arange(2 * blob.head["depth"]).reshape(2, -1)
+    return Checkpoint(blob.base, "linear", "pyramid", vectors, layers)
+
+
+def write_checkpoints(data: bytes) -> None:
+    """Writes what may be trained of a blob, alone or in two slots."""
+    blob = read_blob(data)
+    CHECKPOINT_SEEDS.mkdir(exist_ok=True)
+    files = {n: checkpoint(blob, p).to_bytes() for n, p in PARTS.items()}
+    inputs = {3: ([0, 2], False)}
+    files["inputs"] = checkpoint(blob, inputs, by_input=True).to_bytes()
+    for name, content in files.items():
+        (CHECKPOINT_SEEDS / f"{name}.ttck").write_bytes(content)
+
+
 def main() -> None:
-    """Writes one file a net."""
+    """Writes one file a net, and the checkpoints of the last one."""
     keras.utils.set_random_seed(0)
     for net, head, channels, parts in (
         (
@@ -67,6 +111,7 @@ def main() -> None:
             data = result.blob.read_bytes()
         SEEDS.mkdir(exist_ok=True)
         (SEEDS / f"{name}.ttnb").write_bytes(data)
+    write_checkpoints(data)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from keras_tinytrain.export.windows import Padding
+from keras_tinytrain.paddings import Padding
 
 Shape = tuple[int, int, int]
 
@@ -66,6 +66,38 @@ class Graph:
         """Shapes of all tensors."""
         return [self.input_shape, *(op.shape for op in self.ops)]
 
+    def embedding(self, head: str) -> str:
+        """Names how a head makes an embedding of the features."""
+        if self.is_vector:
+            return "features"
+        return {"prototype": "mean", "linear": "pyramid"}[head]
+
+    def depth(self, head: str) -> int:
+        """Returns the numbers of an embedding of a head."""
+        height, width, channels = self.shapes[-1]
+        parts = {"features": height * width, "mean": 1, "pyramid": 5}
+        return parts[self.embedding(head)] * channels
+
+
+def first_operation(graph: Graph, layer: str) -> int:
+    """Finds where the part from a layer on can be cut off.
+
+    Args:
+        graph: A whole network.
+        layer: Name of a layer of it.
+
+    Returns:
+        Index of the operation of the layer, or of the last one in front of it
+        where a single tensor passes.
+    """
+    start = [op.layer for op in graph.ops].index(layer)
+    while True:
+        written = {op.output for op in graph.ops[start:]}
+        read = {i for op in graph.ops[start:] for i in op.inputs} - written
+        if len(read) == 1:
+            return start
+        start -= 1
+
 
 def tail(graph: Graph, layer: str) -> Graph:
     """Returns the part from a layer on, or from just before it.
@@ -77,14 +109,9 @@ def tail(graph: Graph, layer: str) -> Graph:
         graph: A whole network.
         layer: Name of a layer of it.
     """
-    start = [op.layer for op in graph.ops].index(layer)
-    while True:
-        written = {op.output for op in graph.ops[start:]}
-        read = {i for op in graph.ops[start:] for i in op.inputs} - written
-        if len(read) == 1:
-            break
-        start -= 1
-    (boundary,) = read
+    start = first_operation(graph, layer)
+    read = {i for op in graph.ops[start:] for i in op.inputs}
+    boundary = min(read)
     if boundary == 0:
         return graph
     before = graph.ops[boundary - 1]

@@ -9,22 +9,22 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from keras_tinytrain.export.device_graph import (
+from keras_tinytrain.device_graph import (
     DeviceOp,
     Graph,
     Shape,
     numbered,
 )
-from keras_tinytrain.export.windows import (
+from keras_tinytrain.graph import Op
+from keras_tinytrain.masked_layers import MaskedDense, MaskedDepthwiseConv2D
+from keras_tinytrain.masking import Masked
+from keras_tinytrain.network import Network
+from keras_tinytrain.paddings import (
     Padding,
     no_padding,
     same_padding,
     total,
 )
-from keras_tinytrain.graph import Op
-from keras_tinytrain.masked_layers import MaskedDense, MaskedDepthwiseConv2D
-from keras_tinytrain.masking import Masked
-from keras_tinytrain.network import Network
 
 # What the fields and kernels of a device hold.
 MAX_SIDE, MAX_CHANNELS, MAX_SIZE = 2**14, 2**16 - 1, 2**29 - 1
@@ -97,6 +97,50 @@ def _merge_activations(ops: list[DeviceOp], features: int) -> list[DeviceOp]:
             del merged[source.output]
         merged[op.output] = op
     return list(merged.values())
+
+
+def approximate(network: Network) -> Graph:
+    """Writes all operations as if a device knew each of them.
+
+    What is no layer with weights is one of kind `"other"`: it keeps nothing
+    and computes nothing in place.
+    """
+    numbers = {0: 0}
+    ops = []
+    for i, op in enumerate(network.ops):
+        layer = network.layers.get(op.name)
+        kind, kernel, activation = "other", (1, 1), "none"
+        if layer is not None:
+            depthwise = isinstance(layer, MaskedDepthwiseConv2D)
+            kind = "depthwise_conv2d" if depthwise else "conv2d"
+            kernel = tuple(getattr(layer.layer, "kernel_size", kernel))
+            if layer.layer.activation is not keras.activations.linear:
+                activation = "relu"
+        *positions, channels = op.shape[1:]
+        if len(positions) != 2:
+            positions = 1, math.prod(positions)
+        ops.append(
+            DeviceOp(
+                op.name,
+                kind,
+                tuple(numbers[t] for t in op.inputs),
+                i + 1,
+                (*positions, channels),
+                activation,
+                kernel,
+                layer=None if layer is None else op.name,
+            )
+        )
+        numbers[op.output] = i + 1
+        if op.output == network.features:
+            break
+    return Graph(
+        tuple(network.input_shape[1:]),
+        tuple(ops),
+        cut="",
+        is_vector=len(op.shape) == 2,
+        sources=tuple(numbers),
+    )
 
 
 class _Lowering:

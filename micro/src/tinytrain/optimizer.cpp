@@ -1,0 +1,98 @@
+#include "tinytrain/optimizer.h"
+
+#include <cmath>
+
+#include "tinytrain/finite.h"
+#include "tinytrain/kernels/exponential.h"
+#include "tinytrain/kernels/multiply_add.h"
+
+namespace tinytrain {
+namespace {
+
+// keras_tinytrain.training.
+const float kRate = 3e-3f;
+const float kMaxRate = 1e-2f;
+
+// keras.optimizers.Adam.
+const float kBeta1 = 0.9f;
+const float kBeta2 = 0.999f;
+const float kOneMinusBeta1 = 0.1f;
+const float kOneMinusBeta2 = 0.001f;
+const float kEpsilon = 1e-7f;
+
+}  // namespace
+
+float LearningRate(float loss, uint32_t classes, float share) {
+  const float guessing = LogAboveOne(static_cast<float>(classes));
+  const float relative = loss / guessing;
+  const float rate = kRate * relative * relative / std::sqrt(share);
+  return rate < kMaxRate ? rate : kMaxRate;
+}
+
+void Stepper::Reset(Optimizer optimizer, float momentum) {
+  optimizer_ = optimizer;
+  momentum_ = momentum;
+  power1_ = power2_ = 1.0f;
+}
+
+Status Stepper::Step(float learning_rate, uint32_t examples,
+                     const TrainedNumbers& numbers) {
+  const float power1 = power1_ * kBeta1;
+  const float power2 = power2_ * kBeta2;
+  float rate = learning_rate;
+  if (optimizer_ == Optimizer::kAdam) {
+    rate *= std::sqrt(1.0f - power2) / (1.0f - power1);
+  }
+  const float share = 1.0f / static_cast<float>(examples);
+  float* const moments = numbers.moments;
+  float* const squares = moments + numbers.size;
+  const bool has_moment = optimizer_ != Optimizer::kSgd;
+  const bool has_square = optimizer_ == Optimizer::kAdam;
+  bool finite = true;
+  // Once to see whether all goes well, and then again to do it.
+  for (int round = 0; round < 2 && finite; ++round) {
+    for (uint32_t i = 0; i < numbers.size; ++i) {
+      const Number now = {numbers.values[i], has_moment ? moments[i] : 0.0f,
+                          has_square ? squares[i] : 0.0f};
+      const Number next = Next(rate, numbers.gradient[i] * share, now);
+      if (round == 0) {
+        finite = finite && IsFinite(next.value) && IsFinite(next.moment) &&
+                 IsFinite(next.square);
+        continue;
+      }
+      numbers.values[i] = next.value;
+      if (has_moment) moments[i] = next.moment;
+      if (has_square) squares[i] = next.square;
+    }
+  }
+  for (uint32_t i = 0; i < numbers.size; ++i) numbers.gradient[i] = 0.0f;
+  if (!finite) return Status::Error(Code::kNotFinite);
+  power1_ = power1;
+  power2_ = power2;
+  return Status::Ok();
+}
+
+Stepper::Number Stepper::Next(float rate, float gradient,
+                              const Number& now) const {
+  Number next = now;
+  switch (optimizer_) {
+    case Optimizer::kSgd:
+      next.value = MultiplyAdd(-rate, gradient, now.value);
+      break;
+    case Optimizer::kMomentum:
+      next.moment = MultiplyAdd(now.moment, momentum_, -rate * gradient);
+      next.value = now.value + next.moment;
+      break;
+    case Optimizer::kAdam:
+      next.moment =
+          MultiplyAdd(gradient - now.moment, kOneMinusBeta1, now.moment);
+      next.square = MultiplyAdd(MultiplyAdd(gradient, gradient, -now.square),
+                                kOneMinusBeta2, now.square);
+      next.value =
+          now.value - next.moment * rate / (std::sqrt(next.square) + kEpsilon);
+      break;
+  }
+  return next;
+}
+
+}  // namespace tinytrain

@@ -1,0 +1,100 @@
+#ifndef TINYTRAIN_PARAMETERS_H_
+#define TINYTRAIN_PARAMETERS_H_
+
+#include <stdint.h>
+
+#include "tinytrain/kernels/rows.h"
+#include "tinytrain/model.h"
+#include "tinytrain/planner.h"
+
+namespace tinytrain {
+
+// Weights of one output channel's kernel.
+inline uint32_t RowSize(const format::Layer& layer) {
+  return layer.weights / layer.channels;
+}
+
+// Numbers that a trained channel of a layer has: its row and its bias.
+inline uint32_t ChannelSize(const format::Layer& layer) {
+  return RowSize(layer) + (layer.biases > 0 ? 1 : 0);
+}
+
+// Sets of numbers as large as what trains: values, gradients, moments.
+inline uint32_t StateCount(Optimizer optimizer) {
+  return 2 + static_cast<uint32_t>(optimizer);
+}
+
+// The region `persistent`, which it does not own. While channels are scored:
+//   counts, all 0 | class vectors | scores
+// and while they train:
+//   counts | class vectors, slices | gradients | moments | channels
+// Counts and class vectors stay where they are. A slice is the rows of a
+// layer's trained channels, then their biases. What trains has a gradient and
+// moments in the same order: slices, and class vectors too of a linear head.
+class Parameters {
+ public:
+  Parameters() : model_(nullptr), counts_(nullptr) {}
+  Parameters(const Model& model, const Setup& setup, void* region);
+
+  static uint64_t ScoringBytes(const Model& model, const Setup& setup);
+  static uint64_t FixedBytes(const Model& model, const Setup& setup);
+  static uint64_t ChannelBytes(const Model& model, const Setup& setup,
+                               uint32_t layer);
+
+  // Sets all counts to 0: every weight is that of the blob.
+  void Clear();
+
+  // Lays the region out for `selection`, which lies elsewhere. Trained
+  // channels start from the blob's, all other numbers from 0. Class vectors
+  // stay as they are.
+  void Place(const Selection& selection);
+
+  const uint16_t* counts() const { return counts_; }
+  const uint16_t* channels() const { return channels_; }
+  float* class_vectors() const { return class_vectors_; }
+  uint32_t class_vectors_size() const { return class_vectors_size_; }
+
+  // (channels of all candidates) while they are scored.
+  float* scores() const { return class_vectors_ + class_vectors_size_; }
+  static uint32_t ScoreCount(const Model& model);
+
+  // What trains: `size` numbers of each set.
+  uint32_t trained_size() const { return trained_size_; }
+  float* trained() const { return trained_; }
+  float* gradient() const { return trained_ + trained_size_; }
+  float* moment(uint32_t i) const { return trained_ + (2 + i) * trained_size_; }
+  // Null where the class vectors do not train.
+  float* d_class_vectors() const {
+    return trained_ == class_vectors_ ? gradient() : nullptr;
+  }
+
+  // Kernel weights that train.
+  uint32_t trained_weights() const;
+
+  // Rows of a layer, the trained ones from their slice.
+  Rows<float> filter(uint32_t layer) const;
+  Rows<float> bias(uint32_t layer) const;
+  Channels channels(uint32_t layer) const;
+  // Gradients of a layer's slice.
+  float* d_filter(uint32_t layer) const;
+  float* d_bias(uint32_t layer) const;
+
+ private:
+  float* Slice(uint32_t layer) const;
+  void CopyBase(uint32_t layer);
+
+  const Model* model_;
+  Optimizer optimizer_;
+  bool head_trains_;
+  uint16_t* counts_;
+  float* class_vectors_;
+  uint32_t class_vectors_size_;
+  float* slices_;
+  float* trained_;  // The class vectors or the slices, whatever comes first.
+  uint32_t trained_size_;
+  uint16_t* channels_;
+};
+
+}  // namespace tinytrain
+
+#endif  // TINYTRAIN_PARAMETERS_H_

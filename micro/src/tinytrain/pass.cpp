@@ -1,0 +1,129 @@
+#include "tinytrain/pass.h"
+
+#include "tinytrain/kernels/activation.h"
+#include "tinytrain/kernels/pooling.h"
+
+namespace tinytrain {
+
+using format::kAbsent;
+using format::Operation;
+
+Pass::Pass(const Schedule& schedule, const Setup& setup,
+           const Parameters* parameters, WorkMemory* memory)
+    : schedule_(schedule),
+      model_(schedule.model()),
+      parameters_(parameters),
+      memory_(memory),
+      head_(schedule.model(), setup.classes),
+      sample_(nullptr) {}
+
+uint32_t Pass::BlockCount(const Model& model) {
+  // Values, gradients, masks of the operations, head, scratch.
+  return 3 * model.tensor_count() + 1;
+}
+
+uint64_t Pass::ValueBytes(uint32_t tensor) const {
+  return uint64_t{model_.tensor(tensor).size()} * sizeof(float);
+}
+
+// Of the bits of an activation, or the taps of a max pooling.
+uint64_t Pass::MaskBytesOf(uint32_t operation) const {
+  const uint32_t size = model_.tensor(operation + 1).size();
+  return schedule_.KeepsTaps(operation) ? size : MaskBytes(size);
+}
+
+const float* Pass::Value(uint32_t tensor) const {
+  if (tensor == 0) return sample_;
+  return static_cast<const float*>(memory_->At(ValueBlock(tensor)));
+}
+
+float* Pass::Gradient(uint32_t tensor) const {
+  return static_cast<float*>(memory_->At(GradientBlock(tensor)));
+}
+
+uint8_t* Pass::Mask(uint32_t operation) const {
+  return static_cast<uint8_t*>(memory_->At(MaskBlock(operation)));
+}
+
+// What of the operands is there: scratch in both passes, the rest as kept.
+Operands Pass::OperandsOf(uint32_t i) const {
+  const Operation& op = model_.operation(i);
+  Operands operands = {};
+  if (op.layer != kAbsent) {
+    operands.filter = parameters_->filter(op.layer);
+    operands.bias = parameters_->bias(op.layer);
+  }
+  if (ScratchBytes(model_, op) > 0) {
+    operands.scratch = memory_->At(ScratchBlock());
+  }
+  if (schedule_.KeepsTaps(i)) operands.taps = Mask(i);
+  if (schedule_.KeepsMask(i)) operands.mask = Mask(i);
+  return operands;
+}
+
+void Pass::Forward(const float* sample) {
+  sample_ = sample;
+  for (uint32_t i = 0; i < model_.operation_count(); ++i) ForwardOperation(i);
+  memory_->Take(HeadBlock(), head_.bytes(), false);
+  if (!memory_->counts_only()) {
+    vectors_ = head_.Part(memory_->At(HeadBlock()));
+    head_.Embed(Value(features()), vectors_);
+  }
+  if (schedule_.KeptUntil(features()) == kAbsent) {
+    memory_->Release(ValueBlock(features()), ValueBytes(features()));
+  }
+}
+
+void Pass::ForwardOperation(uint32_t i) {
+  const Operation& op = model_.operation(i);
+  const uint64_t scratch = ScratchBytes(model_, op);
+  const uint32_t reused = schedule_.Reused(i);
+  if (schedule_.KeepsMask(i) || schedule_.KeepsTaps(i)) {
+    memory_->Take(MaskBlock(i), MaskBytesOf(i), true);
+  }
+  if (scratch > 0) memory_->Take(ScratchBlock(), scratch, false);
+  if (reused != kAbsent) {
+    memory_->Rename(ValueBlock(reused), ValueBlock(op.output));
+  } else {
+    memory_->Take(ValueBlock(op.output), ValueBytes(op.output),
+                  schedule_.KeptUntil(op.output) != kAbsent);
+  }
+  if (!memory_->counts_only()) {
+    float* output = static_cast<float*>(memory_->At(ValueBlock(op.output)));
+    Operands operands = OperandsOf(i);
+    operands.input = op.input == reused ? output : Value(op.input);
+    if (op.second != kAbsent) {
+      operands.second = op.second == reused ? output : Value(op.second);
+    }
+    RunForward(model_, op, operands, output);
+  }
+  if (scratch > 0) memory_->Release(ScratchBlock(), scratch);
+  ReleaseInputs(i, reused);
+}
+
+// Gives up what nobody reads any more.
+void Pass::ReleaseInputs(uint32_t i, uint32_t reused) {
+  const Operation& op = model_.operation(i);
+  const uint32_t second = op.second == op.input ? kAbsent : op.second;
+  const uint32_t inputs[] = {op.input, second};
+  for (uint32_t tensor : inputs) {
+    if (tensor != kAbsent && tensor != 0 && tensor != reused &&
+        schedule_.LastReader(tensor) == i &&
+        schedule_.KeptUntil(tensor) == kAbsent) {
+      memory_->Release(ValueBlock(tensor), ValueBytes(tensor));
+    }
+  }
+}
+
+void Pass::Compare() {
+  if (memory_->counts_only()) return;
+  head_.Compare(parameters_->class_vectors(), vectors_);
+}
+
+float Pass::Loss(uint32_t label) {
+  return memory_->counts_only() ? 0.0f : head_.Loss(label, vectors_);
+}
+
+void Pass::EndForward() { memory_->Release(HeadBlock(), head_.bytes()); }
+
+}  // namespace tinytrain

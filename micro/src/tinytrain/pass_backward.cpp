@@ -1,0 +1,171 @@
+#include <string.h>
+
+#include "tinytrain/kernels/activation.h"
+#include "tinytrain/kernels/add.h"
+#include "tinytrain/kernels/conv2d.h"
+#include "tinytrain/pass.h"
+
+namespace tinytrain {
+
+using format::Activation;
+using format::kAbsent;
+using format::Kind;
+using format::Operation;
+
+void Pass::Backward() {
+  HeadBackward();
+  for (uint32_t i = model_.operation_count(); i-- > 0;) {
+    // Below what learns there is no gradient, and nothing is kept.
+    if (schedule_.Passes(model_.operation(i).output)) BackwardOperation(i);
+  }
+}
+
+void Pass::HeadBackward() {
+  const bool passes = schedule_.Passes(features());
+  if (passes) {
+    memory_->Take(GradientBlock(features()), ValueBytes(features()), false);
+  }
+  if (!memory_->counts_only()) {
+    vectors_ = head_.Part(memory_->At(HeadBlock()));
+    float* d_features = passes ? Gradient(features()) : nullptr;
+    if (passes) memset(d_features, 0, ValueBytes(features()));
+    const bool trains = schedule_.purpose() == Purpose::kTrain;
+    head_.Backward(parameters_->class_vectors(), vectors_,
+                   trains ? parameters_->d_class_vectors() : nullptr,
+                   d_features);
+  }
+  EndForward();
+}
+
+void Pass::BackwardOperation(uint32_t i) {
+  BackwardActivation(i);
+  if (schedule_.Learns(i)) Learn(i);
+  ReleaseKept(i);
+  Propagate(i);
+}
+
+void Pass::BackwardActivation(uint32_t i) {
+  const uint32_t output = model_.operation(i).output;
+  if (!schedule_.KeepsMask(i)) return;
+  if (!memory_->counts_only()) {
+    ReluBackward(Mask(i), static_cast<int>(model_.tensor(output).size()),
+                 Gradient(output));
+  }
+  memory_->Release(MaskBlock(i), MaskBytesOf(i));
+}
+
+void Pass::Learn(uint32_t i) {
+  if (schedule_.purpose() == Purpose::kScore) {
+    AddScores(i);
+  } else if (!memory_->counts_only()) {
+    AddGradients(i);
+  }
+}
+
+void Pass::AddGradients(uint32_t i) {
+  const Operation& op = model_.operation(i);
+  const float* d_output = Gradient(op.output);
+  const Channels channels = parameters_->channels(op.layer);
+  RunBackwardFilter(model_, op, Value(op.input), d_output, channels,
+                    parameters_->d_filter(op.layer));
+  if (model_.layer(op.layer).biases > 0) {
+    BiasBackward(ShapeOf(model_.tensor(op.output)), d_output, channels,
+                 parameters_->d_bias(op.layer));
+  }
+}
+
+// Gives up the values whose last reader this was.
+void Pass::ReleaseKept(uint32_t i) {
+  const Operation& op = model_.operation(i);
+  const uint32_t tensors[] = {op.input, op.output};
+  for (uint32_t tensor : tensors) {
+    if (tensor != 0 && schedule_.KeptUntil(tensor) == i) {
+      memory_->Release(ValueBlock(tensor), ValueBytes(tensor));
+    }
+  }
+}
+
+void Pass::Propagate(uint32_t i) {
+  const Operation& op = model_.operation(i);
+  if (op.kind == Kind::kAdd || op.kind == Kind::kActivation ||
+      op.kind == Kind::kRescale) {
+    PropagateInPlace(i);
+    return;
+  }
+  if (schedule_.Passes(op.input)) {
+    const uint64_t scratch = ScratchBytes(model_, op);
+    const bool first = schedule_.LastReader(op.input) == i;
+    if (first) {
+      memory_->Take(GradientBlock(op.input), ValueBytes(op.input), false);
+    }
+    if (scratch > 0) memory_->Take(ScratchBlock(), scratch, false);
+    if (!memory_->counts_only()) {
+      float* d_input = Gradient(op.input);
+      if (first) memset(d_input, 0, ValueBytes(op.input));
+      RunBackwardInput(model_, op, OperandsOf(i), Gradient(op.output), d_input);
+    }
+    if (scratch > 0) memory_->Release(ScratchBlock(), scratch);
+    if (schedule_.KeepsTaps(i)) {
+      memory_->Release(MaskBlock(i), MaskBytesOf(i));
+    }
+  }
+  ReleaseGradient(op.output);
+}
+
+// Of operations that hand the gradient on, with a factor at most.
+void Pass::PropagateInPlace(uint32_t i) {
+  const Operation& op = model_.operation(i);
+  const bool twice = op.second == op.input;
+  const float factor = op.kind == Kind::kRescale ? op.factor
+                       : twice                   ? 2.0f
+                                                 : 1.0f;
+  if (factor != 1.0f && !memory_->counts_only()) {
+    float* gradient = Gradient(op.output);
+    const uint32_t count = model_.tensor(op.output).size();
+    for (uint32_t k = 0; k < count; ++k) gradient[k] *= factor;
+  }
+  const uint32_t inputs[] = {op.input, op.second};
+  HandOver(i, inputs, op.second == kAbsent || twice ? 1 : 2);
+}
+
+// Adds the gradient to those inputs' that are there already, and turns it into
+// that of the others.
+void Pass::HandOver(uint32_t i, const uint32_t* inputs, uint32_t count) {
+  const uint32_t output = model_.operation(i).output;
+  uint32_t heirs[2];
+  uint32_t heir_count = 0;
+  for (uint32_t k = 0; k < count; ++k) {
+    if (!schedule_.Passes(inputs[k])) continue;
+    if (schedule_.LastReader(inputs[k]) == i) {
+      heirs[heir_count++] = inputs[k];
+    } else if (!memory_->counts_only()) {
+      Add(Gradient(output), static_cast<int>(model_.tensor(output).size()),
+          Gradient(inputs[k]));
+    }
+  }
+  if (heir_count == 0) {
+    ReleaseGradient(output);
+    return;
+  }
+  uint32_t heir = heirs[0];
+  if (heir_count == 2) {
+    heir = heirs[0] < heirs[1] ? heirs[0] : heirs[1];
+    const uint32_t later = heirs[0] < heirs[1] ? heirs[1] : heirs[0];
+    if (schedule_.SharesGradient(i)) {
+      memory_->Borrow(GradientBlock(later), GradientBlock(heir));
+    } else {
+      memory_->Take(GradientBlock(later), ValueBytes(later), false);
+      if (!memory_->counts_only()) {
+        memcpy(Gradient(later), Gradient(output), ValueBytes(later));
+      }
+    }
+  }
+  memory_->Rename(GradientBlock(output), GradientBlock(heir));
+}
+
+void Pass::ReleaseGradient(uint32_t tensor) {
+  if (schedule_.BorrowsGradient(tensor)) return;
+  memory_->Release(GradientBlock(tensor), ValueBytes(tensor));
+}
+
+}  // namespace tinytrain

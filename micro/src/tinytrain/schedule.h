@@ -1,0 +1,78 @@
+#ifndef TINYTRAIN_SCHEDULE_H_
+#define TINYTRAIN_SCHEDULE_H_
+
+#include <stdint.h>
+
+#include "tinytrain/model.h"
+
+namespace tinytrain {
+
+// What a sample is sent through a model for.
+enum class Purpose : uint8_t {
+  kPredict,
+  kTrain,  // Gradients of the layers whose count is not 0.
+  kScore,  // Sums of activation times gradient of the candidates.
+};
+
+// Who needs what, and until when: of each tensor its readers, whether a
+// gradient reaches it, and whether its value has to wait for the backward
+// pass. Everything follows from the model and the layers that learn. Answers
+// are searched for when asked, as they need no memory then.
+class Schedule {
+ public:
+  // `counts` has a number for each layer; null unless `purpose` is kTrain.
+  // Both must outlive the schedule.
+  Schedule(const Model& model, Purpose purpose, const uint16_t* counts);
+
+  const Model& model() const { return model_; }
+  Purpose purpose() const { return purpose_; }
+
+  // Whether the operation's weights learn, or its channels are scored.
+  bool Learns(uint32_t operation) const;
+
+  // Whether a score is the sum over output times gradient. Otherwise it is the
+  // same sum as weights times their gradients, from the input: whichever of
+  // the two is smaller is kept.
+  bool ScoresByOutput(uint32_t operation) const;
+
+  // Whether the tensor depends on what learns: it has a gradient.
+  bool Passes(uint32_t tensor) const {
+    return (passes_[tensor / 32] >> tensor % 32 & 1) != 0;
+  }
+
+  // The last operation that reads a tensor, or their number for the features,
+  // which the head reads.
+  uint32_t LastReader(uint32_t tensor) const;
+
+  // The operation whose backward pass is the last to need a tensor's value, or
+  // kAbsent.
+  uint32_t KeptUntil(uint32_t tensor) const;
+
+  // The input whose memory the output takes over, or kAbsent.
+  uint32_t Reused(uint32_t operation) const;
+
+  // Whether the operation keeps a bit of each output: where the gradient of
+  // its activation passes.
+  bool KeepsMask(uint32_t operation) const;
+  // Or which number of each window was the largest.
+  bool KeepsTaps(uint32_t operation) const;
+
+  // Whether the gradient of a sum serves as that of both summands at once, the
+  // later of which only reads it.
+  bool SharesGradient(uint32_t operation) const;
+  // Whether a tensor's gradient is such a loan.
+  bool BorrowsGradient(uint32_t tensor) const;
+
+ private:
+  bool Reads(uint32_t operation, uint32_t tensor) const;
+  bool IsReadBetween(uint32_t tensor, uint32_t begin, uint32_t end) const;
+
+  const Model& model_;
+  const Purpose purpose_;
+  const uint16_t* const counts_;
+  uint32_t passes_[format::kMaxOperations / 32 + 1];  // A bit for each tensor.
+};
+
+}  // namespace tinytrain
+
+#endif  // TINYTRAIN_SCHEDULE_H_

@@ -1,0 +1,137 @@
+#ifndef TINYTRAIN_TRAINER_H_
+#define TINYTRAIN_TRAINER_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tinytrain/model.h"
+#include "tinytrain/optimizer.h"
+#include "tinytrain/parameters.h"
+#include "tinytrain/pass.h"
+#include "tinytrain/planner.h"
+#include "tinytrain/status.h"
+
+namespace tinytrain {
+
+// Memory of the caller, each at a multiple of `kAlignment`. `persistent` holds
+// what was learned, `work` nothing between two calls: in between it may be
+// used for something else.
+struct Regions {
+  void* persistent;
+  size_t persistent_bytes;
+  void* work;
+  size_t work_bytes;
+};
+
+// Learns a task, one sample at a time:
+//   Init
+//   BeginScoring, Observe each, Score each, EndScoring   (to select by scores)
+//   Plan, Observe each                     (unless observed while scoring)
+//   Accumulate each of a mini-batch, Update; as often as wanted
+//   Revisit each, Settle                   (the last step of Keras' `fit`)
+//   Predict                                (as soon as all are observed)
+// A sample is tensor 0 of the model, a label is below `setup.classes`. A call
+// that is refused changes nothing, unless it says so. Codes of all calls:
+//   kWrongState   the call is out of turn
+//   kBadArgument  a label too large, a sample that is not finite, a selection
+//                 of another model
+//   kNotFinite    numbers overflow on the way of this sample
+// Owns nothing: model and regions must outlive it.
+class Trainer {
+ public:
+  Trainer();
+
+  // Takes the regions, and looks at neither yet. Refuses settings that are
+  // none: kBadArgument, kMisaligned. May be called again.
+  Status Init(const Model* model, const Setup& setup, const Rates& rates,
+              const Regions& regions);
+
+  // Makes room for scores, or kRegionTooSmall. Drops a plan.
+  Status BeginScoring();
+
+  // Adds the embedding to the mean of its class, where class vectors start.
+  // The first one after another call starts all classes anew. Not after the
+  // first `Score` or `Accumulate`.
+  Status Observe(const float* sample, uint32_t label);
+
+  // Adds the squared gradient through each channel of the candidates. The
+  // class vectors are held fixed.
+  Status Score(const float* sample, uint32_t label);
+
+  // Turns the sums into Fisher potentials. kNotFinite if one of them is not.
+  Status EndScoring();
+
+  // One for each channel of each candidate layer, in order, until `Plan`. Null
+  // before `EndScoring`.
+  const float* scores() const;
+
+  // Places all that trains, or kRegionTooSmall; weights start as in the blob.
+  // Class vectors stay that were observed while scoring. `selection` may lie
+  // in `work`, not in `persistent`.
+  Status Plan(const Selection& selection);
+
+  // Adds the gradient of one sample; writes its loss.
+  Status Accumulate(const float* sample, uint32_t label, float* loss);
+
+  // Takes a step along the mean gradient of the samples since the last one,
+  // of which there is at least one. kNotFinite drops that gradient and changes
+  // no weight.
+  Status Update();
+
+  // Adds the embedding to the mean of its class, as the trained network makes
+  // it. Not between `Accumulate` and `Update`. Only `Revisit` and `Settle` may
+  // follow, or a new start.
+  Status Revisit(const float* sample, uint32_t label);
+
+  // Ends the training: class vectors become the means, those of a linear head
+  // a part of the way. Only predictions may follow, or a new start.
+  Status Settle();
+
+  // Writes the class that is most likely, and all logits unless null.
+  Status Predict(const float* sample, uint32_t* label, float* logits);
+
+  const Parameters& parameters() const { return parameters_; }
+  float learning_rate() const { return rate_; }
+
+ private:
+  enum class State : uint8_t {
+    kClosed,
+    kReady,
+    kScoring,
+    kScored,
+    kTraining,
+    kRevisiting,
+    kSettled,
+  };
+  // Of the class vectors.
+  enum class Vectors : uint8_t { kNone, kSums, kSet };
+
+  Status CheckSample(const float* sample) const;
+  Status CheckExample(const float* sample, uint32_t label) const;
+  Status SetVectors();
+  Status AddEmbedding(const float* sample, uint32_t label, float* sums,
+                      bool first);
+  bool Trains() const;
+  Status Send(Purpose purpose, const float* sample, uint32_t label,
+              float* loss);
+  WorkMemory Memory() const;
+
+  const Model* model_;
+  Setup setup_;
+  Rates rates_;
+  Regions regions_;
+  State state_;
+  Vectors vectors_;
+  uint32_t examples_;    // Scored, or since the last update.
+  uint32_t work_bytes_;  // Of the state.
+  float loss_;           // Sum over `examples_`.
+  float rate_;
+  bool finds_rate_;  // The next update does.
+  bool trained_;     // An example was accumulated under this plan.
+  Parameters parameters_;
+  Stepper stepper_;
+};
+
+}  // namespace tinytrain
+
+#endif  // TINYTRAIN_TRAINER_H_

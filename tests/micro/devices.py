@@ -1,0 +1,137 @@
+"""A Keras model and the same on a device, with the inputs of both."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+from engine_library import ADAM, Engine
+from keras import layers
+
+import keras_tinytrain as ktt
+from keras_tinytrain.export.blob import Blob, read_blob
+from keras_tinytrain.export.micro import MicroExport
+from keras_tinytrain.heads import prototypes
+from keras_tinytrain.selection import make_plan
+from keras_tinytrain.training import VECTOR_LENGTH
+
+
+@dataclasses.dataclass
+class Device:
+    """An engine with the blob of a model that has a plan.
+
+    Attributes:
+        model: The wrapped model.
+        result: What `export_micro` returned.
+        blob: What was exported.
+        data: Its bytes.
+        engine: The engine, not yet initialised.
+        channels: Trained channels of each layer of the blob.
+    """
+
+    model: object
+    result: MicroExport
+    blob: Blob
+    data: bytes
+    engine: Engine
+    channels: list[list[int]]
+
+    @property
+    def names(self):
+        return [layer["name"] for layer in self.blob.layers]
+
+    @property
+    def counts(self):
+        return [len(c) for c in self.channels]
+
+    @property
+    def shape(self):
+        """Shape of a sample."""
+        tensor = self.blob.tensors[0]
+        return tuple(tensor[side] for side in ("height", "width", "channels"))
+
+    def start(self, **rates):
+        """Initialises the engine in exactly what it needs, and plans."""
+        sizes = self.engine.training_bytes(self.counts)
+        assert self.engine.init(*sizes, **rates) == 0
+        assert self.engine.plan(self.channels) == 0, self.engine.numbers
+        return sizes
+
+    def observe(self, samples, labels):
+        for sample, label in zip(samples, labels):
+            assert self.engine.observe(sample, label) == 0
+
+    def settle(self, samples, labels):
+        for sample, label in zip(samples, labels):
+            assert self.engine.revisit(sample, label) == 0
+        assert self.engine.settle() == 0
+
+
+def random_channels(rng, costs, share=0.5):
+    """Draws channels of some layers, at least of one."""
+    chosen = [c for c in costs if rng.random() < share]
+    chosen = chosen or [costs[int(rng.integers(len(costs)))]]
+    return {
+        c.name: np.sort(
+            rng.permutation(c.channels)[: rng.integers(1, c.channels + 1)]
+        )
+        for c in chosen
+    }
+
+
+def make_device(
+    library, model, channels, folder, *, way=3, optimizer=ADAM, **options
+):
+    """Plans `{layer: channels}`, exports and opens the blob."""
+    costs = ktt.layer_costs(model)
+    ktt.apply_plan(model, make_plan(channels, costs, "test"))
+    result = ktt.export_micro(model, folder, max_way=max(way, 2), **options)
+    data = result.blob.read_bytes()
+    blob = read_blob(data)
+    rows = [
+        [int(c) for c in channels.get(layer["name"], ())]
+        for layer in blob.layers
+    ]
+    engine = Engine(library, data, way, optimizer)
+    return Device(model, result, blob, data, engine, rows)
+
+
+def boundary(device, images):
+    """Computes with Keras what the device takes as samples."""
+    network = device.model.network
+    if not device.blob.network["cut"]:
+        return np.asarray(images, np.float32)
+    names = [op.name for op in network.ops]
+    stop = names.index(device.blob.network["cut"]) + 1
+    following = network.ops[stop].operation
+    if isinstance(following, (layers.ReLU, layers.Activation)):
+        stop += 1  # It has become part of the operation before.
+    tensors = {0: keras.ops.convert_to_tensor(images)}
+    for op in network.ops[:stop]:
+        tensors[op.output] = op(tensors)
+    return tensors[network.ops[stop - 1].output].numpy()
+
+
+def class_vectors(model, images, labels, way):
+    """Returns where Keras starts the class vectors of a linear head."""
+    window = model.training_window()
+    embeddings = window.embed(
+        window.prefix(images), window.pack(), window.channels()
+    )
+    means = prototypes(embeddings, tf.constant(labels, tf.int32), way)
+    return VECTOR_LENGTH * tf.math.l2_normalize(means, axis=-1)
+
+
+def device_order(model, vector):
+    """Lays the vector of a window out as slices lie on a device."""
+    window, parts, start = model.training_window(), [], 0
+    vector = np.asarray(vector)
+    for layer in window.layers.values():
+        shape = layer.slice_shape(len(layer.channels), False)
+        size = int(np.prod(shape))
+        kernel = vector[start : start + size].reshape(shape)
+        start += size
+        bias = vector[start : start + len(layer.biased)]
+        start += len(bias)
+        parts += [np.moveaxis(kernel, -1, 0).ravel(), bias]
+    return np.concatenate([*parts, []])

@@ -1,0 +1,86 @@
+"""Runs the engine through its life on the blobs of a folder.
+
+python tests/micro/drive_engine.py LIBRARY FOLDER
+
+Of each blob it chooses random channels, trains with each optimizer, then
+scores and trains again. It imports nothing but NumPy, so that it starts fast
+under sanitizers, and the regions are memory of their own, so that they see
+what is read or written beside.
+"""
+
+import ctypes
+import sys
+from pathlib import Path
+
+import engine_library
+import numpy as np
+from engine_library import ADAM, MOMENTUM, OK, SGD, Engine
+
+WAY = 3
+
+
+class Bare:
+    """Memory of exactly so many bytes, at a multiple of 16."""
+
+    def __init__(self, size: int):
+        self.size = size
+        self.bytes = np.empty(size, np.uint8)
+        self.address = ctypes.c_void_p(self.bytes.ctypes.data)
+
+    def check(self) -> None:
+        """There is nothing to look at: the sanitizer does."""
+
+
+def sizes_of(engine: Engine) -> tuple[list[int], tuple[int, ...]]:
+    """Returns channels of the layers, and the shape of a sample."""
+    sizes = np.zeros(engine.layers + 3, np.uint32)
+    engine.call("engine_sizes", sizes)
+    return [int(n) for n in sizes[3:]], tuple(int(n) for n in sizes[:3])
+
+
+def life(engine: Engine, rng: np.random.Generator) -> None:
+    """Trains, scores, and trains what is chosen then."""
+    layers, shape = sizes_of(engine)
+    samples = rng.normal(size=(4, *shape))
+    for scores in (False, True):
+        channels = [
+            sorted(rng.permutation(n)[: rng.integers(0, n + 1)].tolist())
+            for n in layers
+        ]
+        counts = [len(c) for c in channels]
+        needed = [engine.training_bytes(counts)]
+        needed += [engine.scoring_bytes()] * scores
+        assert engine.init(*map(max, *needed, (0, 0)), rate=0.01) == OK
+        if scores:
+            assert engine.status("engine_begin_scoring") == OK
+            for i, sample in enumerate(samples):
+                assert engine.observe(sample, i % WAY) == OK
+            assert engine.score(samples[0], 0) == OK
+            assert engine.end_scoring() == OK
+            assert np.isfinite(engine.scores()).all()
+        assert engine.plan(channels) == OK
+        for i, sample in enumerate(samples):
+            assert engine.observe(sample, i % WAY) == OK
+        for step in range(3):
+            assert engine.accumulate(samples[step], step % WAY)[0] == OK
+            assert engine.update() == OK
+        for i, sample in enumerate(samples):
+            assert engine.revisit(sample, i % WAY) == OK
+        assert engine.settle() == OK
+        assert engine.predict(samples[3])[0] == OK
+
+
+def main() -> None:
+    """Drives all blobs."""
+    engine_library.Region = Bare
+    library = engine_library.load(Path(sys.argv[1]))
+    rng = np.random.default_rng(0)
+    paths = sorted(Path(sys.argv[2]).glob("*.ttnb"))
+    for path in paths:
+        for optimizer in (SGD, MOMENTUM, ADAM):
+            life(Engine(library, path.read_bytes(), WAY, optimizer), rng)
+    print(f"{len(paths)} blobs")
+
+
+if __name__ == "__main__":
+    main()

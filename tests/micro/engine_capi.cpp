@@ -1,0 +1,162 @@
+// The trainer and the planner for ctypes.
+
+#include "tinytrain/arena.h"
+#include "tinytrain/trainer.h"
+
+using namespace tinytrain;  // NOLINT: a test.
+
+namespace {
+
+struct Engine {
+  Model model;
+  Trainer trainer;
+};
+
+Engine* Of(void* engine) { return static_cast<Engine*>(engine); }
+
+int Write(const Status& status, uint32_t* numbers) {
+  numbers[0] = status.requested;
+  numbers[1] = status.available;
+  numbers[2] = status.missing;
+  return static_cast<int>(status.code);
+}
+
+Setup SetupOf(uint32_t classes, int optimizer) {
+  const Setup setup = {static_cast<uint16_t>(classes),
+                       static_cast<Optimizer>(optimizer)};
+  return setup;
+}
+
+}  // namespace
+
+extern "C" {
+
+void* engine_new() { return new Engine; }
+void engine_delete(void* engine) { delete Of(engine); }
+
+int engine_open(void* engine, const void* blob, size_t size) {
+  return Of(engine)->model.Open(blob, size).ok();
+}
+
+uint32_t engine_layers(void* engine) { return Of(engine)->model.layer_count(); }
+
+// Height, width and channels of a sample, then channels of each layer.
+void engine_sizes(void* engine, uint32_t* sizes) {
+  const Model& model = Of(engine)->model;
+  *sizes++ = model.tensor(0).height;
+  *sizes++ = model.tensor(0).width;
+  *sizes++ = model.tensor(0).channels;
+  for (uint32_t i = 0; i < model.layer_count(); ++i) {
+    *sizes++ = model.layer(i).channels;
+  }
+}
+
+int engine_init(void* engine, uint32_t classes, int optimizer, float rate,
+                float momentum, void* persistent, size_t persistent_bytes,
+                void* work, size_t work_bytes, uint32_t* numbers) {
+  const Rates rates = {rate, momentum};
+  const Regions regions = {persistent, persistent_bytes, work, work_bytes};
+  return Write(
+      Of(engine)->trainer.Init(&Of(engine)->model, SetupOf(classes, optimizer),
+                               rates, regions),
+      numbers);
+}
+
+void planner_training_bytes(void* engine, uint32_t classes, int optimizer,
+                            const uint16_t* counts, uint64_t* bytes) {
+  const Bytes found =
+      TrainingBytes(Of(engine)->model, SetupOf(classes, optimizer), counts);
+  bytes[0] = found.persistent;
+  bytes[1] = found.work;
+}
+
+void planner_scoring_bytes(void* engine, uint32_t classes, int optimizer,
+                           uint64_t* bytes) {
+  const Bytes found =
+      ScoringBytes(Of(engine)->model, SetupOf(classes, optimizer));
+  bytes[0] = found.persistent;
+  bytes[1] = found.work;
+}
+
+uint64_t planner_fixed_bytes(void* engine, uint32_t classes, int optimizer,
+                             const uint16_t* counts) {
+  return FixedBytes(Of(engine)->model, SetupOf(classes, optimizer), counts);
+}
+
+uint64_t planner_channel_bytes(void* engine, uint32_t classes, int optimizer,
+                               uint32_t layer) {
+  return ChannelBytes(Of(engine)->model, SetupOf(classes, optimizer), layer);
+}
+
+int engine_begin_scoring(void* engine, uint32_t* numbers) {
+  return Write(Of(engine)->trainer.BeginScoring(), numbers);
+}
+
+int engine_observe(void* engine, const float* sample, uint32_t label) {
+  return static_cast<int>(Of(engine)->trainer.Observe(sample, label).code);
+}
+
+int engine_revisit(void* engine, const float* sample, uint32_t label) {
+  return static_cast<int>(Of(engine)->trainer.Revisit(sample, label).code);
+}
+
+int engine_settle(void* engine) {
+  return static_cast<int>(Of(engine)->trainer.Settle().code);
+}
+
+int engine_score(void* engine, const float* sample, uint32_t label) {
+  return static_cast<int>(Of(engine)->trainer.Score(sample, label).code);
+}
+
+int engine_end_scoring(void* engine) {
+  return static_cast<int>(Of(engine)->trainer.EndScoring().code);
+}
+
+const float* engine_scores(void* engine) {
+  return Of(engine)->trainer.scores();
+}
+
+uint32_t engine_score_count(void* engine) {
+  return Parameters::ScoreCount(Of(engine)->model);
+}
+
+int engine_plan(void* engine, const uint16_t* counts, const uint16_t* channels,
+                uint32_t* numbers) {
+  const Selection selection = {counts, channels};
+  return Write(Of(engine)->trainer.Plan(selection), numbers);
+}
+
+int engine_accumulate(void* engine, const float* sample, uint32_t label,
+                      float* loss) {
+  return static_cast<int>(
+      Of(engine)->trainer.Accumulate(sample, label, loss).code);
+}
+
+int engine_update(void* engine) {
+  return static_cast<int>(Of(engine)->trainer.Update().code);
+}
+
+int engine_predict(void* engine, const float* sample, uint32_t* label,
+                   float* logits) {
+  return static_cast<int>(
+      Of(engine)->trainer.Predict(sample, label, logits).code);
+}
+
+float engine_rate(void* engine) { return Of(engine)->trainer.learning_rate(); }
+
+// What trains: 0 values, 1 gradients; returns how many numbers.
+uint32_t engine_trained(void* engine, int gradient, const float** numbers) {
+  const Parameters& parameters = Of(engine)->trainer.parameters();
+  *numbers = gradient ? parameters.gradient() : parameters.trained();
+  return parameters.trained_size();
+}
+
+const float* engine_class_vectors(void* engine) {
+  return Of(engine)->trainer.parameters().class_vectors();
+}
+
+void poison(void* region, size_t bytes) { Poison(region, bytes); }
+size_t high_water_mark(const void* region, size_t bytes) {
+  return HighWaterMark(region, bytes);
+}
+}
