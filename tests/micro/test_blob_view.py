@@ -79,7 +79,7 @@ def test_it_sees_a_later_minor_version(seed, library):
 @pytest.mark.parametrize("name", ["mcunet", "mobilenet_v2", "proxyless_nas"])
 def test_it_sees_a_net_of_the_zoo(name, from_pixels, library, tmp_path):
     model = ktt.wrap(ktt.zoo.build(name, weights=None))
-    budget = ktt.Budget(memory="1MB", macs=6_000_000)
+    budget = ktt.Budget(memory="1.1MB", macs=6_000_000)
     result = ktt.export_micro(
         model, tmp_path, budget=budget, from_pixels=from_pixels
     )
