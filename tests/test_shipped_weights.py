@@ -84,7 +84,8 @@ def test_what_ships_is_evaluated_and_reported(package, images, tmp_path):
         for net in NETS:
             assert f"What meta-training gains, {net}" in text
             assert f"Accuracy of {net}, meta-trained weights" in text
-    rows = list(csv.DictReader((folder / "report.csv").open()))
+    text = (folder / "report.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
     assert {(row["net"], row["weights"]) for row in rows} == {
         (net, weights) for net in NETS for weights in ("imagenet", "meta")
     }
