@@ -242,7 +242,7 @@ def test_arguments_that_are_refused(case):
         engine.plan({"last": [6]})
     with pytest.raises(ValueError, match="optimizer='adagrad'"):
         case.engine(optimizer="adagrad")
-    with pytest.raises(ValueError, match="from 2 to 3.*classes=4"):
+    with pytest.raises(ValueError, match=r"from 2 to 3.*classes=4"):
         case.engine(classes=4)
     with pytest.raises(ValueError, match="undamaged TTNB"):
         ktt.micro.Engine(flipped(case.blob))
