@@ -62,7 +62,7 @@ def case(make_net, make_task, tmp_path):
     model = ktt.wrap(make_net(norm=True))
     costs = ktt.layer_costs(model, way=WAY, first="stem")
     everything = {cost.name: cost.channels for cost in costs}
-    memory = costs.memory_bytes(everything) * 9 // 10
+    memory = costs.memory_bytes(everything) * 6 // 10
     budget = ktt.Budget(memory, macs=sum(cost.macs for cost in costs))
     result = ktt.export_micro(
         model, tmp_path, budget=budget, max_way=WAY, from_pixels=True
