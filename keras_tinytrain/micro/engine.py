@@ -5,19 +5,15 @@ from __future__ import annotations
 import ctypes
 import os
 import pathlib
-import weakref
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from keras_tinytrain.export import layout
 from keras_tinytrain.export.blob import read_blob
-from keras_tinytrain.micro.library import load_library
-from keras_tinytrain.micro.refusals import EngineError
+from keras_tinytrain.micro.handle import OPTIMIZERS, Handle
+from keras_tinytrain.micro.slots import empty_slots, read_slots, write_first
 from keras_tinytrain.plan import UpdatePlan
-from keras_tinytrain.whole_files import whole_file
 
-OPTIMIZERS = ("sgd", "momentum", "adam")
 # Trained channels by name of the layer.
 Channels = Mapping[str, Sequence[int] | np.ndarray]
 
@@ -88,28 +84,15 @@ class Engine:
         )
         self._names = [layer["name"] for layer in read.layers]
         self._sizes = [layer["channels"] for layer in read.layers]
-        self._library = load_library()
-        self._handle = ctypes.c_void_p(self._library.tinytrain_new())
-        weakref.finalize(self, self._library.tinytrain_delete, self._handle)
-        self._blob = _aligned(len(data))
-        self._blob[:] = np.frombuffer(data, np.uint8)
-        self._call(
-            "open",
-            _pointer(self._blob),
-            ctypes.c_size_t(len(data)),
-            self.classes,
-            OPTIMIZERS.index(optimizer),
+        self._handle = Handle(data, self.classes, optimizer)
+        persistent, work = self._handle.most_bytes(self._sizes)
+        self._handle.init(
+            persistent if persistent_bytes is None else persistent_bytes,
+            work if work_bytes is None else work_bytes,
+            rate=0.0 if learning_rate is None else learning_rate,
+            momentum=momentum,
         )
-        sizes = [persistent_bytes, work_bytes]
-        most = self._most_bytes()
-        sizes = [m if n is None else n for n, m in zip(sizes, most)]
-        self._regions = [_aligned(size) for size in sizes]
         self._is_new = True
-        rate = 0.0 if learning_rate is None else learning_rate
-        arguments = [ctypes.c_float(rate), ctypes.c_float(momentum)]
-        for region in self._regions:
-            arguments += [_pointer(region), ctypes.c_size_t(len(region))]
-        self._call("init", *arguments)
 
     def begin_scoring(self) -> None:
         """Starts anew, without a plan. `observe` does it of a new engine.
@@ -117,7 +100,7 @@ class Engine:
         Raises:
             EngineError: If a region is too small, with the bytes.
         """
-        self._call("begin_scoring")
+        self._handle.call("begin_scoring")
         self._is_new = False
 
     def observe(self, sample: np.ndarray, label: int) -> None:
@@ -155,7 +138,7 @@ class Engine:
         """
         counts = np.zeros(len(self._sizes), np.uint16)
         chosen = np.zeros(sum(self._sizes), np.uint16)
-        self._call("select", _pointer(counts), _pointer(chosen))
+        self._handle.call("select", counts, chosen)
         ends = np.cumsum(counts, dtype=int)
         return {
             name: chosen[end - count : end].astype(int)
@@ -171,23 +154,20 @@ class Engine:
                 plan of the host.
 
         Raises:
-            ValueError: If a layer is not in the blob.
+            ValueError: If a layer is not in the blob, or a plan trains what
+                no device does.
             EngineError: If a region is too small, with the bytes. A plan
                 that is there already stays.
         """
-        if isinstance(channels, UpdatePlan):
-            channels = channels.channels
         counts, chosen = self._selection(channels)
-        self._call("plan", _pointer(counts), _pointer(chosen))
+        self._handle.call("plan", counts, chosen)
         self._is_new = False
 
     def training_bytes(
         self, channels: Channels | UpdatePlan
     ) -> tuple[int, int]:
         """Returns the bytes of both regions that training channels takes."""
-        if isinstance(channels, UpdatePlan):
-            channels = channels.channels
-        return self._bytes("training_bytes", self._selection(channels)[0])
+        return self._handle.training_bytes(self._selection(channels)[0])
 
     def accumulate(self, sample: np.ndarray, label: int) -> float:
         """Adds the gradient of a sample, and returns its loss."""
@@ -201,7 +181,7 @@ class Engine:
         Raises:
             EngineError: If a weight would not be finite. None has changed.
         """
-        self._call("update")
+        self._handle.call("update")
 
     def train(
         self, samples: np.ndarray, labels: Sequence[int], *, steps: int = 40
@@ -233,12 +213,12 @@ class Engine:
         """
         for sample, label in zip(samples, labels, strict=True):
             self._send("revisit", sample, label)
-        self._call("settle")
+        self._handle.call("settle")
 
     def predict(self, sample: np.ndarray) -> np.ndarray:
         """Returns the logits `(classes,)` of a sample."""
         logits = np.zeros(self.classes, np.float32)
-        self._call("predict", _pointer(self._sample(sample)), _pointer(logits))
+        self._handle.call("predict", self._sample(sample), logits)
         return logits
 
     def save(self, path: str | os.PathLike) -> None:
@@ -251,15 +231,9 @@ class Engine:
             EngineError: If there is no plan or nothing was observed.
             OSError: If it cannot be written. What was in the file is safe.
         """
-        # As much as there can be: it is all in `persistent` but for padding.
-        rows = layout.TRAINED.size * len(self._names)
-        size = layout.CHECKPOINT.size + rows + 4 * len(self._names)
-        slots = _aligned(2 * (size + len(self._regions[0])))
-        self._call("save", _pointer(slots), len(slots) // 2)
-        data = slots.tobytes()
-        with whole_file(path) as part:
-            size = layout.CHECKPOINT.unpack(data)["size"]
-            part.write_bytes(data[:size])
+        slots = empty_slots(self._handle.persistent_bytes, len(self._names))
+        self._handle.call("save", slots, len(slots) // 2)
+        write_first(slots, path)
 
     def load(self, path: str | os.PathLike) -> None:
         """Plans what a checkpoint has trained, and takes its weights.
@@ -272,38 +246,22 @@ class Engine:
                 classes, or if a region is too small, with the bytes. What was
                 there stays.
         """
-        data = pathlib.Path(path).read_bytes()
-        half = len(data) // 2
-        # The header of one checkpoint alone names more than half of a file.
-        single = len(data) < layout.CHECKPOINT.size
-        if not single:
-            single = layout.CHECKPOINT.unpack(data)["size"] > half
-        slot = len(data) if single else half
-        # Nobody reads behind a slot, but a header has to be there.
-        slots = _aligned(2 * max(slot, layout.CHECKPOINT.size))
-        slots[:slot] = np.frombuffer(data, np.uint8, slot)
-        if not single:
-            slots[slot : 2 * slot] = np.frombuffer(data, np.uint8, slot, slot)
-        self._call("load", _pointer(slots), len(slots) // 2)
+        slots = read_slots(path)
+        self._handle.call("load", slots, len(slots) // 2)
         self._is_new = False
 
-    def _most_bytes(self) -> list[int]:
-        every = {n: range(size) for n, size in zip(self._names, self._sizes)}
-        scoring = self._bytes("scoring_bytes")
-        needed = zip(scoring, self.training_bytes(every))
-        persistent, work = (max(pair) for pair in needed)
-        select = int(self._library.tinytrain_selector_bytes(self._handle))
-        # A checkpoint of each layer passes through `work`, 40 bytes a layer.
-        lists = 42 * len(self._names) + 2 * sum(self._sizes)
-        return [persistent, max(work, select, lists)]
-
-    def _bytes(self, name: str, *arrays: np.ndarray) -> tuple[int, int]:
-        found = np.zeros(2, np.uint64)
-        function = getattr(self._library, f"tinytrain_{name}")
-        function(self._handle, *map(_pointer, arrays), _pointer(found))
-        return int(found[0]), int(found[1])
-
-    def _selection(self, channels: Channels) -> tuple[np.ndarray, np.ndarray]:
+    def _selection(
+        self, channels: Channels | UpdatePlan
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if isinstance(channels, UpdatePlan):
+            for layer in channels.layers:
+                if len(layer.inputs) or layer.bias:
+                    raise ValueError(
+                        "Expected a plan of output channels, all that a "
+                        "device trains. Received: inputs, or biases alone, "
+                        f"of layer {layer.name!r}"
+                    )
+            channels = channels.channels
         unknown = sorted({*channels} - {*self._names})
         if unknown:
             raise ValueError(
@@ -331,22 +289,4 @@ class Engine:
                 f"label={label}"
             )
         sample = self._sample(sample)
-        self._call(name, _pointer(sample), int(label), *more)
-
-    def _call(self, name: str, *arguments) -> None:
-        """Calls the library; what it refuses becomes an exception."""
-        numbers = np.zeros(3, np.uint32)
-        function = getattr(self._library, f"tinytrain_{name}")
-        code = function(self._handle, *arguments, _pointer(numbers))
-        if code:
-            raise EngineError(name, code, tuple(map(int, numbers)))
-
-
-def _aligned(size: int) -> np.ndarray:
-    """Returns bytes at a multiple of 8, all 0."""
-    return np.zeros(-(-size // 8) or 1, np.uint64).view(np.uint8)[:size]
-
-
-def _pointer(array: np.ndarray) -> ctypes.c_void_p:
-    # The array has to live longer than the call: all callers hold it.
-    return ctypes.c_void_p(array.ctypes.data)
+        self._handle.call(name, sample, int(label), *more)

@@ -248,6 +248,15 @@ def test_arguments_that_are_refused(case):
         ktt.micro.Engine(flipped(case.blob))
 
 
+@pytest.mark.parametrize(
+    "parts", [{"inputs": {"last": np.array([1])}}, {"biases": ["last"]}]
+)
+def test_a_plan_of_what_no_device_trains(case, make_plan, parts):
+    plan = make_plan(case.model, {}, **parts)
+    with pytest.raises(ValueError, match=r"Received: inputs.*'last'"):
+        case.engine().plan(plan)
+
+
 def test_a_machine_without_a_compiler(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(OSError, match=r"install g\+\+.*'no-such-compiler'"):
