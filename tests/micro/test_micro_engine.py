@@ -1,6 +1,7 @@
 """The device engine from Python: what Keras does, and what it refuses."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -272,6 +273,19 @@ def test_a_compiler_that_fails_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"exit status 3 and\nno room"):
         library.build(tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_builders_at_the_same_time(tmp_path, monkeypatch):
+    """Each has a part of its own, and in the end there is one library."""
+    script = '#!/bin/sh\nfor out; do :; done\necho whole > "$out"\n'
+    (tmp_path / "cxx").write_text(script)
+    (tmp_path / "cxx").chmod(0o755)
+    monkeypatch.setenv("CXX", str(tmp_path / "cxx"))
+    monkeypatch.setattr(library, "_key", lambda compiler: "key")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(library.build, [tmp_path / "cache"] * 8))
+    assert {*found} == {*(tmp_path / "cache").iterdir()}
+    assert found[0].read_text() == "whole\n"
 
 
 def test_it_is_compiled_once(monkeypatch):
