@@ -16,7 +16,7 @@ export KERAS_TINYTRAIN_DATA ?= $(abspath ../shared/data)
 export KERAS_TINYTRAIN_WEIGHTS ?= $(abspath ../shared/weights)
 endif
 ARM_TOOLS := $(CXX) arm-none-eabi-g++ qemu-system-arm
-CXX_FILES := $(shell find micro tests/micro -name '*.h' -o -name '*.cpp')
+CXX_FILES := $(shell find micro tests/micro keras_tinytrain/micro -name '*.h' -o -name '*.cpp')
 # Empty unless there are both.
 OMNIGLOT := $(if $(KERAS_TINYTRAIN_WEIGHTS),$\
   $(wildcard $(KERAS_TINYTRAIN_DATA)/omniglot))

@@ -1,6 +1,6 @@
 """On-device few-shot training of small Keras CNNs inside a budget."""
 
-from keras_tinytrain import datasets, meta, methods, quantization, zoo
+from keras_tinytrain import datasets, meta, methods, micro, quantization, zoo
 from keras_tinytrain.adapters import add_lite_residuals
 from keras_tinytrain.budget import Budget, LayerCost, LayerCosts
 from keras_tinytrain.callbacks import StaticSparse, TaskAdaptiveSparse
@@ -48,6 +48,7 @@ __all__ = [
     "load_checkpoint",
     "meta",
     "methods",
+    "micro",
     "quantization",
     "quantize",
     "sample_episode",

@@ -110,6 +110,7 @@ ABOVE = {
     "plots",
     "zoo",
     "export",
+    "micro",
     "quantization",
     "meta",
     "methods",
@@ -119,6 +120,7 @@ ABOVE = {
 # What those of several modules may import besides the core, and themselves.
 ABOVE_ALLOWED = {
     "export": set(),
+    "micro": {"export"},
     "quantization": {"export", "zoo"},
     "methods": set(),
     "meta": {"zoo"},

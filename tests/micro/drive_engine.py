@@ -14,7 +14,7 @@ from pathlib import Path
 
 import engine_library
 import numpy as np
-from engine_library import ADAM, MOMENTUM, OK, SGD, Engine
+from engine_library import ADAM, MOMENTUM, OK, SGD, TOO_SMALL, Engine
 
 WAY = 3
 
@@ -68,6 +68,18 @@ def life(engine: Engine, rng: np.random.Generator) -> None:
             assert engine.revisit(sample, i % WAY) == OK
         assert engine.settle() == OK
         assert engine.predict(samples[3])[0] == OK
+        keep(engine, samples[3])
+
+
+def keep(engine: Engine, sample: np.ndarray) -> None:
+    """Saves and loads, if `work` of so small a net has room for the lists."""
+    slots = np.zeros(2 * (engine.regions[0].size + 1024), np.uint8)
+    before = engine.predict(sample)[2]
+    code = engine.save(slots)
+    if code == OK:
+        code = engine.load(slots)
+    assert code in (OK, TOO_SMALL)
+    np.testing.assert_array_equal(engine.predict(sample)[2], before)
 
 
 def main() -> None:

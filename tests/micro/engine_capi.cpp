@@ -1,6 +1,7 @@
 // The trainer and the planner for ctypes.
 
 #include "tinytrain/arena.h"
+#include "tinytrain/ram_storage.h"
 #include "tinytrain/trainer.h"
 
 using namespace tinytrain;  // NOLINT: a test.
@@ -26,6 +27,21 @@ Setup SetupOf(uint32_t classes, int optimizer) {
                        static_cast<Optimizer>(optimizer)};
   return setup;
 }
+
+// Slots in memory that fail after some reads.
+struct WornSlots {
+  RamSlots ram;
+  Storage inner;
+  uint32_t reads;  // Left.
+
+  static Status Read(void* context, uint32_t slot, uint32_t offset, void* bytes,
+                     uint32_t size) {
+    WornSlots& self = *static_cast<WornSlots*>(context);
+    if (self.reads == 0) return Status::Error(Code::kStorage);
+    --self.reads;
+    return self.inner.read(&self.ram, slot, offset, bytes, size);
+  }
+};
 
 }  // namespace
 
@@ -140,6 +156,23 @@ int engine_predict(void* engine, const float* sample, uint32_t* label,
                    float* logits) {
   return static_cast<int>(
       Of(engine)->trainer.Predict(sample, label, logits).code);
+}
+
+// `slots` holds both.
+int engine_save(void* engine, uint8_t* slots, uint32_t slot_bytes,
+                uint32_t* numbers) {
+  RamSlots ram = {{slots, slots + slot_bytes}};
+  return Write(Of(engine)->trainer.Save(RamStorage(&ram, slot_bytes)), numbers);
+}
+
+int engine_load(void* engine, uint8_t* slots, uint32_t slot_bytes,
+                uint32_t reads, uint32_t* numbers) {
+  WornSlots worn = {{{slots, slots + slot_bytes}}, Storage(), reads};
+  worn.inner = RamStorage(&worn.ram, slot_bytes);
+  Storage storage = worn.inner;
+  storage.context = &worn;
+  storage.read = WornSlots::Read;
+  return Write(Of(engine)->trainer.Load(storage), numbers);
 }
 
 float engine_rate(void* engine) { return Of(engine)->trainer.learning_rate(); }

@@ -13,7 +13,7 @@ from kernel_library import SOURCES, WARNINGS, compiler
 
 HERE = Path(__file__).parent
 OK, TOO_SMALL, MISALIGNED, BAD_ARGUMENT = 0, -1, -2, -3
-NOT_FINITE, WRONG_STATE = -8, -9
+NOT_FINITE, WRONG_STATE, STORAGE = -8, -9, -11
 SGD, MOMENTUM, ADAM = range(3)
 GUARD = 64  # Bytes on each side of a region.
 
@@ -198,6 +198,15 @@ class Engine:
             "engine_predict", floats(sample), ctypes.byref(label), logits
         )
         return code, label.value, logits
+
+    def save(self, slots: np.ndarray) -> int:
+        """Saves to two slots, one after the other."""
+        return self.status("engine_save", slots, len(slots) // 2)
+
+    def load(self, slots: np.ndarray, reads: int = 2**32 - 1) -> int:
+        """Loads from two slots that fail after so many reads."""
+        size = len(slots) // 2
+        return self.status("engine_load", slots, size, ctypes.c_uint32(reads))
 
     def trained(self, gradient=False) -> np.ndarray:
         """Returns the numbers that train, or their gradient."""

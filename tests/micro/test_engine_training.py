@@ -14,6 +14,7 @@ from devices import (
     random_channels,
 )
 from engine_library import ADAM, MOMENTUM, OK, SGD
+from keras_steps import keras_losses
 from random_nets import random_net
 
 import keras_tinytrain as ktt
@@ -84,33 +85,6 @@ def test_gradients_of_random_nets(engine_build, randomized, tmp_path, seed):
         engine_build, model, channels, tmp_path, from_pixels=seed % 3 == 0
     )
     check_gradients(device, images_of(model, 4, seed), [0, 1, 2, 1], WAY)
-
-
-def keras_losses(model, images, labels, steps):
-    """Returns the losses of Keras' own steps on the images as they are."""
-    window = model.training_window()
-    features = window.prefix(images)
-    vectors = class_vectors(model, images, labels, WAY)
-    size = tf.size(window.pack()) + tf.size(vectors)
-    trainer = model.trainer(size)
-    trainer.start(vectors, task=object())
-    labels = tf.constant(labels, tf.int32)
-    losses = []
-    for step in range(steps):
-        losses.append(trainer.step(features, features, labels)["loss"])
-        if step == 0 and model.adapts_learning_rate:
-            layers = model.network.layers.values()
-            weights = sum(np.prod(layer.kernel_shape) for layer in layers)
-            share = max(model.plan.trained_weights, 1) / weights
-            rate = training.learning_rate(losses[0], WAY, share)
-            trainer.optimizer.learning_rate.assign(rate)
-    slices, trained = trainer.result()
-    window.assign(slices)
-    means = class_vectors(model, images, labels, WAY)
-    trained = VECTOR_LENGTH * tf.math.l2_normalize(trained, axis=-1)
-    share = training.MEANS_SHARE
-    model.set_class_vectors(share * means + (1 - share) * trained)
-    return losses
 
 
 def device_losses(device, samples, labels, steps):

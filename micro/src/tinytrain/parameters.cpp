@@ -96,7 +96,7 @@ void Parameters::CopyBase(uint32_t index) {
   const uint32_t step = depthwise ? layer.channels : 1;
   const float* kernel = model_->kernel(layer);
   const float* bias = model_->bias(layer);
-  float* to = Slice(index);
+  float* to = slice(index);
   for (int i = 0; i < chosen.count; ++i) {
     const float* from = kernel + chosen.index[i] * row;
     for (uint32_t k = 0; k < size; ++k) *to++ = from[k * step];
@@ -114,12 +114,16 @@ uint32_t Parameters::trained_weights() const {
   return weights;
 }
 
-float* Parameters::Slice(uint32_t layer) const {
+float* Parameters::slice(uint32_t layer) const {
   float* slice = slices_;
   for (uint32_t i = 0; i < layer; ++i) {
     slice += counts_[i] * ChannelSize(model_->layer(i));
   }
   return slice;
+}
+
+float* Parameters::bias_slice(uint32_t layer) const {
+  return slice(layer) + counts_[layer] * RowSize(model_->layer(layer));
 }
 
 Channels Parameters::channels(uint32_t layer) const {
@@ -130,7 +134,7 @@ Channels Parameters::channels(uint32_t layer) const {
 }
 
 Rows<float> Parameters::filter(uint32_t layer) const {
-  const Rows<float> rows = {model_->kernel(model_->layer(layer)), Slice(layer),
+  const Rows<float> rows = {model_->kernel(model_->layer(layer)), slice(layer),
                             channels(layer)};
   return rows;
 }
@@ -139,18 +143,17 @@ Rows<float> Parameters::bias(uint32_t layer) const {
   const Layer& record = model_->layer(layer);
   const uint32_t count = record.biases > 0 ? counts_[layer] : 0;
   const Rows<float> rows = {model_->bias(record),
-                            Slice(layer) + counts_[layer] * RowSize(record),
+                            bias_slice(layer),
                             {channels(layer).index, static_cast<int>(count)}};
   return rows;
 }
 
 float* Parameters::d_filter(uint32_t layer) const {
-  return Slice(layer) + trained_size_;
+  return slice(layer) + trained_size_;
 }
 
 float* Parameters::d_bias(uint32_t layer) const {
-  const Layer& record = model_->layer(layer);
-  return d_filter(layer) + counts_[layer] * RowSize(record);
+  return bias_slice(layer) + trained_size_;
 }
 
 }  // namespace tinytrain

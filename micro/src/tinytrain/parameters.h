@@ -75,12 +75,14 @@ class Parameters {
   Rows<float> filter(uint32_t layer) const;
   Rows<float> bias(uint32_t layer) const;
   Channels channels(uint32_t layer) const;
+  // Values of a layer's slice.
+  float* slice(uint32_t layer) const;
+  float* bias_slice(uint32_t layer) const;
   // Gradients of a layer's slice.
   float* d_filter(uint32_t layer) const;
   float* d_bias(uint32_t layer) const;
 
  private:
-  float* Slice(uint32_t layer) const;
   void CopyBase(uint32_t layer);
 
   const Model* model_;

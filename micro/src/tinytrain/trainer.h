@@ -10,6 +10,7 @@
 #include "tinytrain/pass.h"
 #include "tinytrain/planner.h"
 #include "tinytrain/status.h"
+#include "tinytrain/storage.h"
 
 namespace tinytrain {
 
@@ -29,7 +30,9 @@ struct Regions {
 //   Plan, Observe each                     (unless observed while scoring)
 //   Accumulate each of a mini-batch, Update; as often as wanted
 //   Revisit each, Settle                   (the last step of Keras' `fit`)
-//   Predict                                (as soon as all are observed)
+//   Predict, Save                          (as soon as all are observed)
+// or, after Init, only
+//   Load, Predict
 // A sample is tensor 0 of the model, a label is below `setup.classes`. A call
 // that is refused changes nothing, unless it says so. Codes of all calls:
 //   kWrongState   the call is out of turn
@@ -89,6 +92,18 @@ class Trainer {
 
   // Writes the class that is most likely, and all logits unless null.
   Status Predict(const float* sample, uint32_t* label, float* logits);
+
+  // Writes all that was learned under the plan, see `SaveCheckpoint`. Not
+  // between `Revisit` and `Settle`. Ends the observing, as a prediction does.
+  // kRegionTooSmall of `work` or of a slot.
+  Status Save(const Storage& storage);
+
+  // Plans the layers of the newest checkpoint and fills in what was learned.
+  // Only predictions, `Save` or a new start may follow. Refusals are those of
+  // `Checkpoint::Open`, kWrongModel if it has another number of classes, and
+  // kRegionTooSmall. If storage fails halfway, with kStorage, the trainer may
+  // be as after `Init`.
+  Status Load(const Storage& storage);
 
   const Parameters& parameters() const { return parameters_; }
   float learning_rate() const { return rate_; }

@@ -1,0 +1,99 @@
+// How what a trainer has learned outlives it.
+
+#include "tinytrain/checkpoint.h"
+#include "tinytrain/trainer.h"
+
+namespace tinytrain {
+namespace {
+
+// The lists of a checkpoint lie in `work`, dead between two calls.
+Status CheckLists(uint64_t bytes, size_t work_bytes) {
+  if (bytes <= work_bytes) return Status::Ok();
+  return Status::TooSmall(static_cast<uint32_t>(bytes),
+                          static_cast<uint32_t>(work_bytes));
+}
+
+TrainedLayer LayerOf(const Parameters& parameters, uint32_t row) {
+  TrainedLayer layer;
+  layer.row = row;
+  layer.channels = parameters.channels(row);
+  layer.weights = parameters.slice(row);
+  layer.biases = parameters.bias_slice(row);
+  return layer;
+}
+
+}  // namespace
+
+Status Trainer::Save(const Storage& storage) {
+  if (!Trains() || state_ == State::kRevisiting) {
+    return Status::Error(Code::kWrongState);
+  }
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < model_->layer_count(); ++i) {
+    if (parameters_.counts()[i] > 0) ++count;
+  }
+  Status status =
+      CheckLists(uint64_t{count} * sizeof(TrainedLayer), regions_.work_bytes);
+  if (status.ok()) status = SetVectors();
+  if (!status.ok()) return status;
+  TrainedLayer* const layers = static_cast<TrainedLayer*>(regions_.work);
+  TrainedLayer* layer = layers;
+  for (uint32_t i = 0; i < model_->layer_count(); ++i) {
+    if (parameters_.counts()[i] > 0) *layer++ = LayerOf(parameters_, i);
+  }
+  const Trained trained = {layers, count, parameters_.class_vectors(),
+                           setup_.classes};
+  return SaveCheckpoint(*model_, trained, storage);
+}
+
+Status Trainer::Load(const Storage& storage) {
+  if (state_ == State::kClosed) return Status::Error(Code::kWrongState);
+  Checkpoint checkpoint;
+  Status status = checkpoint.Open(*model_, storage);
+  if (!status.ok()) return status;
+  if (checkpoint.way() != setup_.classes) {
+    status = Status::Error(Code::kWrongModel);
+    status.requested = setup_.classes;
+    status.available = checkpoint.way();
+    return status;
+  }
+  // layers | counts | channels
+  const uint32_t count = checkpoint.layer_count();
+  uint64_t bytes = uint64_t{count} * sizeof(TrainedLayer) +
+                   uint64_t{model_->layer_count()} * sizeof(uint16_t);
+  status = CheckLists(bytes, regions_.work_bytes);
+  if (!status.ok()) return status;
+  TrainedLayer* const layers = static_cast<TrainedLayer*>(regions_.work);
+  uint16_t* const counts = reinterpret_cast<uint16_t*>(layers + count);
+  uint16_t* const channels = counts + model_->layer_count();
+  for (uint32_t i = 0; i < model_->layer_count(); ++i) counts[i] = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    status = checkpoint.ReadLayer(i, &layers[i]);
+    if (!status.ok()) return status;
+    const int chosen = layers[i].channels.count;
+    counts[layers[i].row] = static_cast<uint16_t>(chosen);
+    bytes += static_cast<uint32_t>(chosen) * sizeof(uint16_t);
+  }
+  status = CheckLists(bytes, regions_.work_bytes);
+  uint32_t place = 0;
+  for (uint32_t i = 0; status.ok() && i < count; ++i) {
+    status = checkpoint.ReadChannels(i, channels + place);
+    place += static_cast<uint32_t>(layers[i].channels.count);
+  }
+  if (!status.ok()) return status;
+  const Selection selection = {counts, channels};
+  status = Plan(selection);
+  if (!status.ok()) return status;
+  for (uint32_t i = 0; i < count; ++i) {
+    layers[i] = LayerOf(parameters_, layers[i].row);
+  }
+  const Trained trained = {layers, count, parameters_.class_vectors(),
+                           setup_.classes};
+  status = checkpoint.Read(trained);
+  // All or nothing: half of a checkpoint must not predict.
+  state_ = status.ok() ? State::kSettled : State::kReady;
+  vectors_ = status.ok() ? Vectors::kSet : Vectors::kNone;
+  return status;
+}
+
+}  // namespace tinytrain
