@@ -223,6 +223,11 @@ def test_calls_out_of_turn(case, tmp_path):
         with pytest.raises(EngineError, match=f"Received: {name}") as caught:
             call(case.engine())
         assert caught.value.reason == "wrong_state"
+    # Planned, but nobody was observed.
+    engine = case.engine()
+    engine.plan({"last": [0]})
+    with pytest.raises(EngineError, match="Received: save"):
+        calls["save"](engine)
     assert not (tmp_path / "none.ttck").exists()
 
 
