@@ -15,6 +15,7 @@ from validation_tasks import KINDS, make_task
 
 import keras_tinytrain as ktt
 from keras_tinytrain.selection import CRITERIA, make_plan
+from keras_tinytrain.training import VIEWS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("net", "mcunet", "Net of the zoo, ImageNet weights.")
@@ -25,7 +26,7 @@ flags.DEFINE_enum("criterion", CRITERIA[0], CRITERIA, "Of tinytrain.")
 flags.DEFINE_enum("head", "linear", ["linear", "prototype"], "Classifier.")
 flags.DEFINE_float("learning_rate", None, "Of Adam; follows the task if None.")
 flags.DEFINE_integer("steps", 40, "Steps.")
-flags.DEFINE_integer("views", 4, "Augmented views.")
+flags.DEFINE_integer("views", VIEWS, "Augmented views.")
 flags.DEFINE_string("memory", "0.89MB", "Memory budget, paper model.")
 flags.DEFINE_integer("macs", 6_510_000, "MAC budget.")
 
