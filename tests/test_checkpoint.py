@@ -7,6 +7,7 @@ import zlib
 import keras
 import numpy as np
 import pytest
+from checkpoint_nets import build
 from full_disk import full_disk
 from keras import layers
 
@@ -17,22 +18,6 @@ from keras_tinytrain.export.checkpoint_file import (
     TrainedLayer,
     newest,
 )
-
-
-def build(head="linear", seed=0):
-    """Wraps a small net of all kinds of layers."""
-    keras.utils.set_random_seed(seed)
-    image = keras.Input((6, 6, 3))
-    x = layers.Conv2D(4, 3, strides=2, padding="same", name="stem")(image)
-    y = layers.DepthwiseConv2D(
-        3, padding="same", use_bias=False, name="depthwise"
-    )(x)
-    y = layers.Conv2D(4, 1, use_bias=False, name="project")(y)
-    y = layers.BatchNormalization(name="norm")(y)
-    x = layers.Add(name="add")([x, y])
-    x = layers.Conv2D(3, (2, 1), activation="relu", name="last")(x)
-    x = layers.Dense(5, name="dense")(layers.Flatten()(x))
-    return ktt.wrap(keras.Model(image, x, name="net"), head=head)
 
 
 def learn(model, seed=1, way=3):

@@ -51,8 +51,9 @@ def checkpoints(compiler, tmp_path_factory):
 
 @pytest.fixture
 def device(checkpoints, tmp_path):
-    """A device with the whole network of `checkpoint_cases`."""
-    from checkpoint_cases import build, exported
+    """A device with the whole network of `checkpoint_nets`."""
+    from checkpoint_cases import exported
+    from checkpoint_nets import build
 
     return exported(checkpoints, build(), tmp_path, from_pixels=True)
 
@@ -60,7 +61,8 @@ def device(checkpoints, tmp_path):
 @pytest.fixture
 def checkpoint(tmp_path):
     """What the host has learned of that network."""
-    from checkpoint_cases import build, learn, saved
+    from checkpoint_cases import learn, saved
+    from checkpoint_nets import build
 
     return saved(learn(build()), tmp_path)[0]
 

@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from checkpoint_cases import build, changed, exported, learn, one, saved
+from checkpoint_cases import changed, exported, learn, one, saved
 from checkpoint_library import Slots
+from checkpoint_nets import build
 
 from keras_tinytrain.export.checkpoint_file import Checkpoint
 

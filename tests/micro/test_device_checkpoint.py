@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from checkpoint_cases import (
     CHANNELS,
-    build,
     exported,
     learn,
     one,
     saved,
     versions,
 )
+from checkpoint_nets import build
 
 import keras_tinytrain as ktt
 from keras_tinytrain.export import layout
