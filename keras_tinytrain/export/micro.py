@@ -42,7 +42,9 @@ class MicroExport:
         flash_bytes: Bytes of the blob.
         persistent_bytes: Bytes of the device's region `persistent` under the
             plan that is written or, without one, expected.
-        work_bytes: Bytes of its region `work`.
+        work_bytes: Bytes of its region `work` while it trains. To score
+            channels on the device `work` may need more, and `persistent`
+            less; the engine says how much when a region is too small.
         macs_step: MACs of a training step of one sample, forward and
             backward, from the exported part's input on. Of the head alone if
             neither plan nor budget says what trains.
