@@ -45,8 +45,8 @@ COLUMNS = {
     "macs_step": "MACs, step",
 }
 TITLES = COLUMNS | {
-    "persistent_bytes": "Memory to train, persistent (bytes)",
-    "work_bytes": "Memory to train, work (bytes)",
+    "persistent_bytes": "Memory, persistent (bytes)",
+    "work_bytes": "Memory, work (bytes)",
 }
 
 
