@@ -18,7 +18,7 @@ KernelInstructions kernel_instructions;
   "_ZN9tinytrain16RunBackwardInputERKNS_5ModelERKNS_6format9OperationERKNS_" \
   "8OperandsEPKfPf"
 #define BACKWARD_FILTER                                                        \
-  "_ZN9tinytrain17RunBackwardFilterERKNS_5ModelERKNS_6format9OperationEPKfS7_" \
+  "_ZN9tinytrain17RunBackwardFilterERKNS_5ModelERKNS_6format9OperationEPKfS8_" \
   "RKNS_8ChannelsEPf"
 
 void Real1(const Model& model, const Operation& operation,
