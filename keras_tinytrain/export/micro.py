@@ -182,7 +182,7 @@ def export_micro(
     title = f"{model.name} on the device"
     texts = {
         result.header: c_header(model.name, data),
-        result.report: report.markdown(title, notes, table, sums),
+        result.report: report.markdown(title, notes, table, sums, max_way),
     }
     if result.plan:
         texts[result.plan] = model.plan.to_json()
