@@ -49,7 +49,7 @@ class Board:
     volts: float
 
 
-M4 = Core("Cortex-M4F", "-Os", 2.76, 2.0)
+M4 = Core("Cortex-M4F", "-Os", 2.22, 2.0)
 M7 = Core("Cortex-M7", "-O2", 2.13, 1.0)
 BOARDS = (
     Board("nRF52840", M4, 64, 52, 3.0),
