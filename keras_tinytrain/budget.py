@@ -141,6 +141,10 @@ class DeviceMemory(Protocol):
         """Returns those of them that hold nothing between two samples."""
         ...
 
+    def selecting_bytes(self, scored: Collection[int]) -> tuple[int, int]:
+        """Returns what both regions need to score and select."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerCosts(Sequence):
@@ -257,6 +261,21 @@ class LayerCosts(Sequence):
         parts = self._parts(counts, inputs or {}, biases)
         kept = [i for i, part in parts.items() if part[0] or part[1]]
         return self.device.work_bytes(parts, kept)
+
+    def selecting_bytes(self, names: Collection[str]) -> tuple[int, int]:
+        """Returns what a device needs to score layers and to select.
+
+        Before it trains, and in the same regions. Only the arena model knows
+        them.
+
+        Args:
+            names: The layers that may train.
+
+        Returns:
+            Bytes of `persistent` and `work`.
+        """
+        scored = [i for i, cost in enumerate(self.layers) if cost.name in names]
+        return self.device.selecting_bytes(scored)
 
     def macs(
         self,

@@ -27,7 +27,8 @@ ALLOWED = {
     "augmentation": set(),
     "paddings": set(),
     "device_graph": {"paddings"},
-    "arena": {"device_graph"},
+    "lifetimes": {"device_graph"},
+    "arena": {"device_graph", "lifetimes"},
     "inverted_residuals": {"graph"},
     "adapters": {"graph", "inverted_residuals"},
     "episodes": {"examples", "grouping"},
@@ -134,6 +135,7 @@ NUMPY_ONLY = (
     "episodes",
     "examples",
     "grouping",
+    "lifetimes",
     "plan",
     "selection",
 )

@@ -28,6 +28,11 @@ from keras_tinytrain.selection import CRITERIA, first_affordable, select
 from keras_tinytrain.whole_files import whole_file
 
 MAX_WAY = WAY
+# What the memory is enough for, by whether the device selects.
+_NEEDS = {
+    False: "enough to train and predict.",
+    True: "enough to score, to select, to train and to predict.",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +45,10 @@ class MicroExport:
         report: What it takes, layer by layer.
         plan: The plan as JSON, None without one.
         flash_bytes: Bytes of the blob.
-        persistent_bytes: Bytes of the device's region `persistent` under the
-            plan that is written or, without one, expected.
-        work_bytes: Bytes of its region `work` while it trains. To score
-            channels on the device `work` may need more, and `persistent`
-            less; the engine says how much when a region is too small.
+        persistent_bytes: Bytes of the device's region `persistent`: to train
+            the plan that is written or, without one, to score channels,
+            select and train what is expected, whichever takes most.
+        work_bytes: Bytes of its region `work`, likewise.
         macs_step: MACs of a training step of one sample, forward and
             backward, from the exported part's input on. Of the head alone if
             neither plan nor budget says what trains.
@@ -161,7 +165,11 @@ def export_micro(
         head_macs=max_way * graph.depth(model.head),
     )
     device = layer_costs(model, way=max_way, first=first)
-    sums = report.totals(table, len(data), *_region_bytes(device, expected))
+    regions = _region_bytes(device, expected)
+    if model.plan is None and expected is not None:
+        selecting = device.selecting_bytes(candidates)
+        regions = tuple(map(max, regions, selecting))
+    sums = report.totals(table, len(data), *regions)
     directory = pathlib.Path(directory)
     result = MicroExport(
         blob=directory / f"{model.name}.ttnb",
@@ -174,7 +182,7 @@ def export_micro(
     title = f"{model.name} on the device"
     texts = {
         result.header: c_header(model.name, data),
-        result.report: report.markdown(title, notes, table, sums),
+        result.report: report.markdown(title, notes, table, sums, max_way),
     }
     if result.plan:
         texts[result.plan] = model.plan.to_json()
@@ -246,7 +254,8 @@ def _notes(model, graph: Graph, candidates, budget, plan, max_way) -> list[str]:
         f"Input: {source}.",
         f"May train: {len(candidates)} layers from `{candidates[0]}` on.",
         f"Head: {model.head}, at most {max_way} classes.",
-        f"Memory is that of {max_way} classes and Adam, without the sample.",
+        f"Memory is that of {max_way} classes and Adam, without the sample; "
+        + _NEEDS[model.plan is None and plan is not None],
         "MACs are those of one sample. A step is forward and backward of all "
         "that is exported.",
     ]

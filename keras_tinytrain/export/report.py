@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from keras_tinytrain.budget import LayerCosts
 from keras_tinytrain.device_graph import Graph
+from keras_tinytrain.export import estimate
 from keras_tinytrain.plan import UpdatePlan
 
 
@@ -45,8 +46,8 @@ COLUMNS = {
     "macs_step": "MACs, step",
 }
 TITLES = COLUMNS | {
-    "persistent_bytes": "Memory to train, persistent (bytes)",
-    "work_bytes": "Memory to train, work (bytes)",
+    "persistent_bytes": "Memory, persistent (bytes)",
+    "work_bytes": "Memory, work (bytes)",
 }
 
 
@@ -125,9 +126,21 @@ def totals(
 
 
 def markdown(
-    title: str, notes: Sequence[str], table: Sequence[Row], sums: dict[str, int]
+    title: str,
+    notes: Sequence[str],
+    table: Sequence[Row],
+    sums: dict[str, int],
+    way: int,
 ) -> str:
-    """Returns the page `report.md`."""
+    """Returns the page `report.md`.
+
+    Args:
+        title: Its title.
+        notes: What it supposes.
+        table: The layers.
+        sums: What `totals` returned.
+        way: Number of classes, for the estimate.
+    """
     lines = [f"# {title}", "", *(f"- {note}" for note in notes), ""]
     lines += ["| Total | |", "|---|---:|"]
     lines += [f"| {_title(key)} | {sums[key]:,} |" for key in sums]
@@ -141,6 +154,8 @@ def markdown(
         cells = [getattr(row, field) for field in COLUMNS]
         cells = [f"{c:,}" if isinstance(c, int) else c for c in cells]
         lines.append(f"| {' | '.join(cells)} |")
+    macs = sums["macs_step"], sums["macs_predict"]
+    lines += ["", *estimate.markdown(*macs, way)]
     return "\n".join(lines) + "\n"
 
 

@@ -59,17 +59,22 @@ class Handle:
         array = np.array(counts, np.uint16)
         return self._bytes("training_bytes", array)
 
+    def selecting_bytes(self) -> tuple[int, int]:
+        """Returns what scoring and selecting take."""
+        persistent, work = self._bytes("scoring_bytes")
+        lists = int(self._library.tinytrain_selector_bytes(self._engine))
+        return persistent, max(work, lists)
+
     def most_bytes(self, sizes: Sequence[int]) -> tuple[int, int]:
         """Returns what is enough for every call.
 
         Args:
             sizes: Channels of each layer.
         """
-        needed = zip(self._bytes("scoring_bytes"), self.training_bytes(sizes))
+        needed = zip(self.selecting_bytes(), self.training_bytes(sizes))
         persistent, work = (max(pair) for pair in needed)
-        select = int(self._library.tinytrain_selector_bytes(self._engine))
         lists = (_LIST_BYTES + 2) * len(sizes) + 2 * sum(sizes)
-        return persistent, max(work, select, lists)
+        return persistent, max(work, lists)
 
     def call(self, name: str, *arguments) -> None:
         """Calls a function of engine.cpp; arrays are passed as pointers.

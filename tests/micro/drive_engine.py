@@ -3,9 +3,9 @@
 python tests/micro/drive_engine.py LIBRARY FOLDER
 
 Of each blob it chooses random channels, trains with each optimizer, then
-scores and trains again. It imports nothing but NumPy, so that it starts fast
-under sanitizers, and the regions are memory of their own, so that they see
-what is read or written beside.
+scores and trains again, and asks for what is refused. It imports nothing but
+NumPy, so that it starts fast under sanitizers, and the regions are memory of
+their own, so that they see what is read or written beside.
 """
 
 import ctypes
@@ -14,7 +14,17 @@ from pathlib import Path
 
 import engine_library
 import numpy as np
-from engine_library import ADAM, MOMENTUM, OK, SGD, TOO_SMALL, Engine
+from engine_library import (
+    ADAM,
+    BAD_ARGUMENT,
+    MISALIGNED,
+    MOMENTUM,
+    NOT_FINITE,
+    OK,
+    SGD,
+    TOO_SMALL,
+    Engine,
+)
 
 WAY = 3
 
@@ -71,6 +81,40 @@ def life(engine: Engine, rng: np.random.Generator) -> None:
         keep(engine, samples[3])
 
 
+def refusals(engine: Engine, rng: np.random.Generator) -> None:
+    """Asks for what is refused, and learns nothing by it."""
+    layers, shape = sizes_of(engine)
+    every = [list(range(n)) for n in layers]
+    sizes = engine.training_bytes(layers)
+    for region in range(2):
+        given = [n - (i == region) for i, n in enumerate(sizes)]
+        assert engine.init(*given, rate=0.01) == OK
+        assert engine.plan(every) == TOO_SMALL
+        assert engine.numbers == (sizes[region], given[region], 1)
+        for shift in range(1, 8):
+            code = engine.init(*sizes, rate=0.01, shift={region: shift})
+            assert code == MISALIGNED
+    # A step of this length overflows.
+    assert engine.init(*sizes, rate=3e38, momentum=0.5) == OK
+    assert engine.plan(every) == OK
+    good, bad = rng.normal(size=(2, *shape))
+    bad.flat[-1] = np.nan
+    for label in range(WAY):
+        assert engine.observe(good * (label + 1), label) == OK
+    assert engine.predict(good)[0] == OK  # Sums become class vectors.
+    before = engine.trained()
+    for sample, label in ((bad, 0), (good, WAY), (good, 2**31 - 1)):
+        assert engine.accumulate(sample, label)[0] == BAD_ARGUMENT
+        assert engine.observe(sample, label) == BAD_ARGUMENT
+    assert engine.predict(bad)[0] == BAD_ARGUMENT
+    code, _ = engine.accumulate(good, 1)
+    assert code in (OK, NOT_FINITE)
+    if code == OK and engine.update() == NOT_FINITE:
+        np.testing.assert_array_equal(engine.trained(), before)
+    code = engine.load(np.full(2048, 0xFF, np.uint8))
+    assert code not in (OK, TOO_SMALL)
+
+
 def keep(engine: Engine, sample: np.ndarray) -> None:
     """Saves and loads, if `work` of so small a net has room for the lists."""
     slots = np.zeros(2 * (engine.regions[0].size + 1024), np.uint8)
@@ -91,6 +135,7 @@ def main() -> None:
     for path in paths:
         for optimizer in (SGD, MOMENTUM, ADAM):
             life(Engine(library, path.read_bytes(), WAY, optimizer), rng)
+            refusals(Engine(library, path.read_bytes(), WAY, optimizer), rng)
     print(f"{len(paths)} blobs")
 
 

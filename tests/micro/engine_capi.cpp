@@ -1,6 +1,7 @@
 // The trainer and the planner for ctypes.
 
 #include "tinytrain/arena.h"
+#include "tinytrain/blob_plan.h"
 #include "tinytrain/ram_storage.h"
 #include "tinytrain/trainer.h"
 
@@ -140,6 +141,19 @@ int engine_plan(void* engine, const uint16_t* counts, const uint16_t* channels,
                 uint32_t* numbers) {
   const Selection selection = {counts, channels};
   return Write(Of(engine)->trainer.Plan(selection), numbers);
+}
+
+// Reads the blob's plan into `work`; writes where its lists begin there.
+int engine_read_plan(void* engine, uint8_t* work, size_t work_bytes,
+                     uint64_t* offsets, uint32_t* numbers) {
+  Selection selection = {nullptr, nullptr};
+  const Status status =
+      ReadPlan(Of(engine)->model, work, work_bytes, &selection);
+  if (status.ok()) {
+    offsets[0] = reinterpret_cast<const uint8_t*>(selection.counts) - work;
+    offsets[1] = reinterpret_cast<const uint8_t*>(selection.channels) - work;
+  }
+  return Write(status, numbers);
 }
 
 int engine_accumulate(void* engine, const float* sample, uint32_t label,

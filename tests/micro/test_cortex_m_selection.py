@@ -1,6 +1,5 @@
 """A Cortex-M chooses what the host would, and saves the same bytes."""
 
-import os
 import struct
 import zlib
 
@@ -86,11 +85,7 @@ def expected_output(data, plan):
     ids=["m4", "m7"],
 )
 def test_cortex_m_selects_and_saves_the_same(board, flags, selectors, tmp_path):
-    if arm_board.missing():
-        message = f"Not installed: {', '.join(arm_board.missing())}."
-        if os.environ.get("TINYTRAIN_REQUIRE_ARM"):
-            pytest.fail(message)
-        pytest.skip(f"{message} `make test-arm` demands them.")
+    arm_board.demand()
     case = tmp_path / "case"
     program = arm_board.build(
         board,

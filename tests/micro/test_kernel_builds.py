@@ -57,11 +57,7 @@ def test_flags_change_no_bit(build_folder, expected, flags):
     ids=["m4", "m7"],
 )
 def test_cortex_m_computes_the_same_bits(build_folder, expected, board, flags):
-    if arm_board.missing():
-        message = f"Not installed: {', '.join(arm_board.missing())}."
-        if os.environ.get("TINYTRAIN_REQUIRE_ARM"):
-            pytest.fail(message)
-        pytest.skip(f"{message} `make test-arm` demands them.")
+    arm_board.demand()
     path = build_folder / f"bits_{board.cpu}_{os.getpid()}.elf"
     arm_board.build(board, HERE / "print_bits.cpp", path, *flags)
     assert arm_board.run(board, path) == expected

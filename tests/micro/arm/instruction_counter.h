@@ -4,13 +4,16 @@
 #include <stdint.h>
 
 // Counts instructions under QEMU's -icount shift=0, where each takes one
-// nanosecond, with SysTick, which ticks every 40 on the mps2 boards.
+// nanosecond, with SysTick, which ticks every 40 on the mps2 boards. Counters
+// may overlap.
 class InstructionCounter {
  public:
   InstructionCounter() {
-    Register(0x14) = kMask;  // Reload value.
-    Register(0x18) = 0;
-    Register(0x10) = 5;  // Enabled, on the core's clock.
+    if (Register(0x10) == 0) {
+      Register(0x14) = kMask;  // Reload value.
+      Register(0x18) = 0;
+      Register(0x10) = 5;  // Enabled, on the core's clock.
+    }
     start_ = Register(0x18);
   }
 

@@ -1,11 +1,13 @@
 // Any blob that opens, through `Select` and the planner that it asks: scores
-// are bytes of the blob. `make fuzz` builds and runs it.
+// are bytes of the blob. And through `ReadPlan`, if it has a plan. `make fuzz`
+// builds and runs it.
 
 #include <stdint.h>
 #include <string.h>
 
 #include "block.h"
 #include "fuzz/repair_blob.h"
+#include "tinytrain/blob_plan.h"
 #include "tinytrain/selector.h"
 
 namespace {
@@ -29,6 +31,16 @@ void CheckCosts(const tinytrain::Model& model, const tinytrain::Setup& setup,
   Expect(bytes.total() <= model.training().memory_bytes.value());
 }
 
+// Of a plan that can be read: it is one of this model.
+void CheckPlan(const tinytrain::Model& model) {
+  const uint64_t bytes = tinytrain::BlobPlanBytes(model);
+  Block<uint64_t> work(bytes / sizeof(uint64_t) + 1);
+  tinytrain::Selection selection;
+  if (ReadPlan(model, work.get(), bytes, &selection).ok()) {
+    Expect(CheckSelection(model, selection).ok());
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -37,6 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   RepairBlob(blob.get(), size);
   tinytrain::Model model;
   if (!model.Open(blob.get(), size).ok()) return 0;
+  CheckPlan(model);
   const uint64_t bytes = tinytrain::SelectorBytes(model);
   if (model.operation_count() > kMostOperations || bytes > kMostBytes) {
     return 0;

@@ -1,4 +1,5 @@
 #include "tinytrain/kernels/conv2d.h"
+#include "tinytrain/kernels/for_speed.h"
 #include "tinytrain/kernels/quad.h"
 #include "tinytrain/kernels/taps.h"
 

@@ -1,4 +1,5 @@
 #include "tinytrain/kernels/depthwise_conv2d.h"
+#include "tinytrain/kernels/for_speed.h"
 #include "tinytrain/kernels/multiply_add.h"
 #include "tinytrain/kernels/tap_view.h"
 

@@ -1,5 +1,6 @@
 #include "tinytrain/kernels/depthwise_conv2d.h"
 #include "tinytrain/kernels/depthwise_panel.h"
+#include "tinytrain/kernels/for_speed.h"
 #include "tinytrain/kernels/taps.h"
 
 namespace tinytrain {
