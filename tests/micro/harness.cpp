@@ -43,8 +43,12 @@ void dense_window(int positions, int in, int out, Window* window) {
 void conv2d_forward(int fast, const Window* window, const float* input,
                     const TestRows* filter, const TestRows* bias,
                     float* output) {
-  (fast ? Conv2DForward : reference::Conv2DForward)(
-      *window, input, filter->rows(), bias->rows(), output);
+  if (fast) {
+    Conv2DForward(*window, input, filter->rows(), bias->rows(), output);
+  } else {
+    reference::Conv2DForward(*window, input, filter->rows(), bias->rows(),
+                             output);
+  }
 }
 
 void conv2d_backward_input(int fast, const Window* window,
