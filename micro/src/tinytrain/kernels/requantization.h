@@ -19,6 +19,13 @@ struct Factor {
 // 2^7. In double precision, as the reference.
 Factor EncodeFactor(double real);
 
+// Returns multiplier * 2^(shift - 31), rounded. Of a shift from -13 to 7.
+inline float FactorOf(int32_t multiplier, int shift) {
+  // 2^-31 and 2^(shift + 13) are exact.
+  const float unit = static_cast<float>(1u << (shift + 13)) / 8192.0f;
+  return static_cast<float>(multiplier) * (unit / 2147483648.0f);
+}
+
 // Returns value * factor: at 31 fraction bits halves round upwards, and after a
 // shift to the right away from zero. Shifted to the left it fits into 32 bits.
 TINYTRAIN_INLINE int32_t MultiplyRounded(int32_t value, int32_t multiplier,
