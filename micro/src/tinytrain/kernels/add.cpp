@@ -46,22 +46,4 @@ void AddForward(const Int8Addition& how, const int8_t* first,
   }
 }
 
-namespace reference {
-
-void AddForward(const Int8Addition& how, const int8_t* first,
-                const int8_t* second, int count, int8_t* output,
-                uint8_t* mask) {
-  if (mask != nullptr) memset(mask, 0, MaskBytes(count));
-  for (int i = 0; i < count; ++i) {
-    const int32_t a = (first[i] - how.first_zero_point) * (1 << kFractionBits);
-    const int32_t b =
-        (second[i] - how.second_zero_point) * (1 << kFractionBits);
-    const int32_t total =
-        MultiplyRounded(a, how.first) + MultiplyRounded(b, how.second);
-    const int32_t value = MultiplyRounded(total, how.sum) + how.zero_point;
-    StoreClamped(value, how.low, how.high, i, output, mask);
-  }
-}
-
-}  // namespace reference
 }  // namespace tinytrain

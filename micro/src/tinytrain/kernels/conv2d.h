@@ -28,10 +28,19 @@ void Conv2DForward(const Window& window, const int8_t* input,
 void Conv2DBackwardInput(const Window& window, const float* d_output,
                          const Rows<float>& filter, float* d_input);
 
+// The same with int8 weights.
+void Conv2DBackwardInput(const Window& window, const float* d_output,
+                         const Rows<int8_t>& filter, float* d_input);
+
 // Computes the rows of `channels` alone.
 void Conv2DBackwardFilter(const Window& window, const float* input,
                           const float* d_output, const Channels& channels,
                           float* d_filter);  // (channels.count, K, L, C)
+
+// The same of a stored input, less its zero point.
+void Conv2DBackwardFilter(const Window& window, const int8_t* input,
+                          int zero_point, const float* d_output,
+                          const Channels& channels, float* d_filter);
 
 // Of any layer with a bias: sums over positions.
 void BiasBackward(const Shape& output, const float* d_output,

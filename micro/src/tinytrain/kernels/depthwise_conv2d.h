@@ -34,11 +34,22 @@ void DepthwiseConv2DBackwardInput(const Window& window, const float* d_output,
                                   const Rows<float>& filter, void* scratch,
                                   float* d_input);
 
+// The same with int8 weights.
+size_t DepthwiseConv2DBackwardInputInt8ScratchBytes(const Window& window);
+void DepthwiseConv2DBackwardInput(const Window& window, const float* d_output,
+                                  const Rows<int8_t>& filter, void* scratch,
+                                  float* d_input);
+
 // Computes the rows of `channels` alone; needs no scratch memory.
 void DepthwiseConv2DBackwardFilter(const Window& window, const float* input,
                                    const float* d_output,
                                    const Channels& channels,
                                    float* d_filter);  // (channels.count, K, L)
+
+// The same of a stored input, less its zero point.
+void DepthwiseConv2DBackwardFilter(const Window& window, const int8_t* input,
+                                   int zero_point, const float* d_output,
+                                   const Channels& channels, float* d_filter);
 
 // What the kernels above are tested against, bit for bit.
 namespace reference {

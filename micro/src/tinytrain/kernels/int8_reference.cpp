@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "tinytrain/kernels/activation.h"
+#include "tinytrain/kernels/add.h"
 #include "tinytrain/kernels/conv2d.h"
 #include "tinytrain/kernels/depthwise_conv2d.h"
 #include "tinytrain/kernels/visit_taps.h"
@@ -73,6 +74,20 @@ void DepthwiseConv2DForward(const Window& window, const int8_t* input,
       });
       Requantize(to, c, sum, p * channels + c, output, mask);
     }
+  }
+}
+
+void AddForward(const Int8Addition& how, const int8_t* first,
+                const int8_t* second, int count, int8_t* output,
+                uint8_t* mask) {
+  if (mask != nullptr) memset(mask, 0, MaskBytes(count));
+  for (int i = 0; i < count; ++i) {
+    const int32_t a = (first[i] - how.first_zero_point) * (1 << 20);
+    const int32_t b = (second[i] - how.second_zero_point) * (1 << 20);
+    const int32_t total =
+        MultiplyRounded(a, how.first) + MultiplyRounded(b, how.second);
+    const int32_t value = MultiplyRounded(total, how.sum) + how.zero_point;
+    StoreClamped(value, how.low, how.high, i, output, mask);
   }
 }
 
