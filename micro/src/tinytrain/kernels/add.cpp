@@ -28,9 +28,11 @@ Int8Addition Int8Addition::Make(const Int8Scale& first, const Int8Scale& second,
   return how;
 }
 
-void AddForward(const Int8Addition& how, const int8_t* first,
+void AddForward(const Int8Addition& addition, const int8_t* first,
                 const int8_t* second, int count, int8_t* output,
                 uint8_t* mask) {
+  // A copy: what is stored through `output` might be the original.
+  const Int8Addition how = addition;
   if (mask != nullptr) memset(mask, 0, MaskBytes(count));
   const int32_t unit = 1 << kFractionBits;
   for (int i = 0; i < count; ++i) {

@@ -60,9 +60,9 @@ TINYTRAIN_INLINE void AddWords(const int8_t* x0, const int8_t* x1,
 
 #endif
 
-TINYTRAIN_INLINE void AddPiece(const int8_t* x0, const int8_t* x1,
-                               const int8_t* w0, const int8_t* w1, int count,
-                               int zero_point, Tile* tile) {
+TINYTRAIN_NOINLINE void AddPiece(const int8_t* x0, const int8_t* x1,
+                                 const int8_t* w0, const int8_t* w1, int count,
+                                 int zero_point, Tile* tile) {
 #if TINYTRAIN_PAIRS
   const int whole = count & ~3;
   AddWords(x0, x1, w0, w1, whole, MakePair(-zero_point, -zero_point), tile);
@@ -94,9 +94,14 @@ struct FilterPair {
 };
 
 // Computes two channels of all outputs.
-void ForwardPair(const Window& w, const int8_t* input, const FilterPair& pair,
-                 const ChannelStore& store0, const ChannelStore& store1,
-                 int zero_point, int channel, int8_t* output, uint8_t* mask) {
+void ForwardPair(const Window& window, const int8_t* input,
+                 const FilterPair& filters, const ChannelStore& first,
+                 const ChannelStore& second, int zero_point, int channel,
+                 int8_t* output, uint8_t* mask) {
+  // Copies: what is stored through `output` might be any of the originals.
+  const ChannelStore store0 = first, store1 = second;
+  const Window w = window;
+  const FilterPair pair = filters;
   const int in = w.input.channels;
   const int out = w.output.channels;
   const int step = w.stride_width * in;
@@ -120,10 +125,10 @@ void ForwardPair(const Window& w, const int8_t* input, const FilterPair& pair,
       const int begin = (rows.begin * w.kernel_width + columns.begin) * in;
       const int8_t* w0 = pair.row[0] + begin;
       const int8_t* w1 = pair.row[1] + begin;
-      const int second = two ? step : 0;
+      const int ahead = two ? step : 0;
       Tile tile = {pair.bias[0], pair.bias[1], pair.bias[0], pair.bias[1]};
       for (int k = pieces.rows; k > 0; --k) {
-        AddPiece(from, from + second, w0, w1, columns.size() * in, zero_point,
+        AddPiece(from, from + ahead, w0, w1, columns.size() * in, zero_point,
                  &tile);
         from += pieces.input_step;
         w0 += pieces.filter_step;

@@ -50,38 +50,56 @@ struct Sums {
   int32_t s0, s1, s2, s3;
 };
 
-// Adds a row's products of four neighbouring outputs.
-TINYTRAIN_INLINE void AddRowOfNeighbours(const int16_t* x, const uint32_t* taps,
-                                         int words, Sums* sums) {
-  Sums s = *sums;
-  uint32_t here = LoadWord(x);
-  for (; words > 0; --words) {
-    x += 2;
-    const uint32_t next = LoadWord(x);
-    const uint32_t even = taps[0];
-    const uint32_t odd = taps[1];
-    taps += 2;
-    s.s0 = AddPairProducts(here, even, s.s0);
-    s.s1 = AddPairProducts(here, odd, s.s1);
-    s.s2 = AddPairProducts(next, even, s.s2);
-    s.s3 = AddPairProducts(next, odd, s.s3);
-    here = next;
+// A row's products of four outputs, word by word: written out, as loops over a
+// few words cost more than what is in them. kWords is 0 at the end.
+template <int kWords>
+struct RowSums {
+  // Of neighbouring outputs; `here` is the word at x.
+  static TINYTRAIN_INLINE void AddNeighbours(uint32_t here, const int16_t* x,
+                                             const uint32_t* taps, Sums* s) {
+    const uint32_t next = LoadWord(x + 2);
+    s->s0 = AddPairProducts(here, taps[0], s->s0);
+    s->s1 = AddPairProducts(here, taps[1], s->s1);
+    s->s2 = AddPairProducts(next, taps[0], s->s2);
+    s->s3 = AddPairProducts(next, taps[1], s->s3);
+    RowSums<kWords - 1>::AddNeighbours(next, x + 2, taps + 2, s);
   }
-  *sums = s;
-}
 
-// The same of outputs whose windows begin `stride` apart.
+  // Of outputs whose windows begin `stride` apart.
+  static TINYTRAIN_INLINE void Add(const int16_t* x, int stride,
+                                   const uint32_t* taps, Sums* s) {
+    s->s0 = AddPairProducts(LoadWord(x), taps[0], s->s0);
+    s->s1 = AddPairProducts(LoadWord(x + stride), taps[0], s->s1);
+    s->s2 = AddPairProducts(LoadWord(x + 2 * stride), taps[0], s->s2);
+    s->s3 = AddPairProducts(LoadWord(x + 3 * stride), taps[0], s->s3);
+    RowSums<kWords - 1>::Add(x + 2, stride, taps + 2, s);
+  }
+};
+
+template <>
+struct RowSums<0> {
+  static TINYTRAIN_INLINE void AddNeighbours(uint32_t, const int16_t*,
+                                             const uint32_t*, Sums*) {}
+  static TINYTRAIN_INLINE void Add(const int16_t*, int, const uint32_t*,
+                                   Sums*) {}
+};
+
+// Adds a row's products; kWords is how many words its taps take or, where a
+// loop has to do, 0.
+template <int kWords>
 TINYTRAIN_INLINE void AddRow(const int16_t* x, int stride, const uint32_t* taps,
                              int words, Sums* sums) {
   Sums s = *sums;
-  for (; words > 0; --words) {
-    const uint32_t even = taps[0];
-    taps += 2;
-    s.s0 = AddPairProducts(LoadWord(x), even, s.s0);
-    s.s1 = AddPairProducts(LoadWord(x + stride), even, s.s1);
-    s.s2 = AddPairProducts(LoadWord(x + 2 * stride), even, s.s2);
-    s.s3 = AddPairProducts(LoadWord(x + 3 * stride), even, s.s3);
-    x += 2;
+  if (kWords > 0 && stride == 1) {
+    RowSums<kWords>::AddNeighbours(LoadWord(x), x, taps, &s);
+  } else if (kWords > 0) {
+    RowSums<kWords>::Add(x, stride, taps, &s);
+  } else {
+    for (; words > 0; --words) {
+      RowSums<1>::Add(x, stride, taps, &s);
+      x += 2;
+      taps += 2;
+    }
   }
   *sums = s;
 }
@@ -137,28 +155,29 @@ class Ring {
 // a loop has to do, 0.
 template <int kWords>
 void ForwardRow(const Window& w, const Ring& ring, const uint32_t* taps,
-                int32_t bias, const ChannelStore& store, int index,
+                int32_t bias, const ChannelStore& channel, int index,
                 int8_t* output, uint8_t* mask) {
+  // Copies: what is stored through `output` might be any of the originals.
+  const ChannelStore store = channel;
   const int words = kWords > 0 ? kWords : WordsOf(w);
+  const int height = w.kernel_height;
+  const int row_size = ring.row_size();
+  const int before_end = ring.before_end();
+  int count = w.output.width;
   const int stride = w.stride_width;
   const int channels = w.output.channels;
   const int16_t* oldest = ring.oldest();
   const int16_t* start = ring.start();
-  for (int x = 0; x < w.output.width; x += kGroup) {
+  for (; count > 0; count -= kGroup) {
     Sums sums = {bias, bias, bias, bias};
     const uint32_t* pairs = taps;
     const int16_t* from = oldest;
-    int left = ring.before_end();
-    for (int k = w.kernel_height; k > 0; --k) {
-      if (stride == 1) {
-        AddRowOfNeighbours(from, pairs, words, &sums);
-      } else {
-        AddRow(from, stride, pairs, words, &sums);
-      }
+    int left = before_end;
+    for (int k = height; k > 0; --k) {
+      AddRow<kWords>(from, stride, pairs, words, &sums);
       pairs += 2 * words;
-      from = --left == 0 ? start : from + ring.row_size();
+      from = --left == 0 ? start : from + row_size;
     }
-    const int count = w.output.width - x;
     store.Store(sums.s0, index, output, mask);
     if (count > 1) store.Store(sums.s1, index + channels, output, mask);
     if (count > 2) store.Store(sums.s2, index + 2 * channels, output, mask);
