@@ -13,14 +13,22 @@ struct Tile {
   int32_t s00, s01, s10, s11;  // Input, filter.
 };
 
-// The part of the filters that lies over the input: `rows` pieces of `count`
+// The part of two filters that lies over the input: `rows` pieces of `count`
 // values.
 struct Pieces {
+  const int8_t* w0;
+  const int8_t* w1;
+  int32_t bias0;
+  int32_t bias1;
   int rows;
   int count;
   int filter_step;
   int input_step;
+  int pixel_step;  // From the input of one output to that of the next.
+  int zero_point;
 };
+
+const int kChunk = 16;  // Outputs at a time.
 
 #if TINYTRAIN_PAIRS
 
@@ -60,9 +68,9 @@ TINYTRAIN_INLINE void AddWords(const int8_t* x0, const int8_t* x1,
 
 #endif
 
-TINYTRAIN_NOINLINE void AddPiece(const int8_t* x0, const int8_t* x1,
-                                 const int8_t* w0, const int8_t* w1, int count,
-                                 int zero_point, Tile* tile) {
+TINYTRAIN_INLINE void AddPiece(const int8_t* x0, const int8_t* x1,
+                               const int8_t* w0, const int8_t* w1, int count,
+                               int zero_point, Tile* tile) {
 #if TINYTRAIN_PAIRS
   const int whole = count & ~3;
   AddWords(x0, x1, w0, w1, whole, MakePair(-zero_point, -zero_point), tile);
@@ -86,30 +94,79 @@ TINYTRAIN_NOINLINE void AddPiece(const int8_t* x0, const int8_t* x1,
   *tile = sums;
 }
 
-// Two channels of a convolution; of a last single one, the same twice.
-struct FilterPair {
-  const int8_t* row[2];
-  int32_t bias[2];
-  int count;
-};
+// Sums up two channels of `outputs` neighbours whose windows lie alike, up to
+// kChunk of them.
+TINYTRAIN_NOINLINE void SumPair(const int8_t* input, const Pieces& p,
+                                int outputs, int32_t* sums0, int32_t* sums1) {
+  for (; outputs > 0; outputs -= 2) {
+    // The second one of a last single output is the first again.
+    const int ahead = outputs > 1 ? p.pixel_step : 0;
+    Tile tile = {p.bias0, p.bias1, p.bias0, p.bias1};
+    const int8_t* x = input;
+    const int8_t* w0 = p.w0;
+    const int8_t* w1 = p.w1;
+    for (int k = p.rows; k > 0; --k) {
+      AddPiece(x, x + ahead, w0, w1, p.count, p.zero_point, &tile);
+      x += p.input_step;
+      w0 += p.filter_step;
+      w1 += p.filter_step;
+    }
+    sums0[0] = tile.s00;
+    sums1[0] = tile.s01;
+    sums0[1] = tile.s10;
+    sums1[1] = tile.s11;
+    sums0 += 2;
+    sums1 += 2;
+    input += 2 * p.pixel_step;
+  }
+}
 
-// Computes two channels of all outputs.
-void ForwardPair(const Window& window, const int8_t* input,
-                 const FilterPair& filters, const ChannelStore& first,
-                 const ChannelStore& second, int zero_point, int channel,
-                 int8_t* output, uint8_t* mask) {
-  // Copies: what is stored through `output` might be any of the originals.
-  const ChannelStore store0 = first, store1 = second;
-  const Window w = window;
-  const FilterPair pair = filters;
+#if TINYTRAIN_PAIRS
+
+// The same of a single piece of whole words, as pointwise layers mostly have.
+TINYTRAIN_NOINLINE void SumWords(const int8_t* input, const Pieces& pieces,
+                                 int outputs, int32_t* sums0, int32_t* sums1) {
+  const Pieces p = pieces;
+  const uint32_t offsets = MakePair(-p.zero_point, -p.zero_point);
+  for (; outputs > 0; outputs -= 2) {
+    const int ahead = outputs > 1 ? p.pixel_step : 0;
+    Tile tile = {p.bias0, p.bias1, p.bias0, p.bias1};
+    AddWords(input, input + ahead, p.w0, p.w1, p.count, offsets, &tile);
+    sums0[0] = tile.s00;
+    sums1[0] = tile.s01;
+    sums0[1] = tile.s10;
+    sums1[1] = tile.s11;
+    sums0 += 2;
+    sums1 += 2;
+    input += 2 * p.pixel_step;
+  }
+}
+
+#endif
+
+void Sum(const int8_t* input, const Pieces& pieces, int outputs, int32_t* sums0,
+         int32_t* sums1) {
+#if TINYTRAIN_PAIRS
+  if (pieces.rows == 1 && pieces.count % 4 == 0) {
+    SumWords(input, pieces, outputs, sums0, sums1);
+    return;
+  }
+#endif
+  SumPair(input, pieces, outputs, sums0, sums1);
+}
+
+// Computes one channel of all outputs, or two: of rows w0 and w1.
+void ForwardPair(const Window& w, const int8_t* input, const int8_t* w0,
+                 const int8_t* w1, Pieces pieces, const Requantization& to,
+                 int channel, int channels, int8_t* output, uint8_t* mask) {
   const int in = w.input.channels;
   const int out = w.output.channels;
-  const int step = w.stride_width * in;
   const Range inside = OutputsInside(w.kernel_width, w.stride_width, w.pad_left,
                                      w.input.width, w.output.width);
-  Pieces pieces;
   pieces.filter_step = w.kernel_width * in;
   pieces.input_step = w.input.width * in;
+  pieces.pixel_step = w.stride_width * in;
+  int32_t sums0[kChunk], sums1[kChunk];
   int index = channel;
   for (int y = 0; y < w.output.height; ++y) {
     const int top = y * w.stride_height - w.pad_top;
@@ -118,32 +175,23 @@ void ForwardPair(const Window& window, const int8_t* input,
     for (int x = 0; x < w.output.width;) {
       const int left = x * w.stride_width - w.pad_left;
       const Range columns = TapsInside(left, w.kernel_width, w.input.width);
-      const bool two = x >= inside.begin && x + 2 <= inside.end;
-      const int8_t* from =
-          input +
-          ((top + rows.begin) * w.input.width + left + columns.begin) * in;
       const int begin = (rows.begin * w.kernel_width + columns.begin) * in;
-      const int8_t* w0 = pair.row[0] + begin;
-      const int8_t* w1 = pair.row[1] + begin;
-      const int ahead = two ? step : 0;
-      Tile tile = {pair.bias[0], pair.bias[1], pair.bias[0], pair.bias[1]};
-      for (int k = pieces.rows; k > 0; --k) {
-        AddPiece(from, from + ahead, w0, w1, columns.size() * in, zero_point,
-                 &tile);
-        from += pieces.input_step;
-        w0 += pieces.filter_step;
-        w1 += pieces.filter_step;
+      pieces.count = columns.size() * in;
+      pieces.w0 = w0 + begin;
+      pieces.w1 = w1 + begin;
+      int count = 1;
+      if (x >= inside.begin && x < inside.end) {
+        count = inside.end - x < kChunk ? inside.end - x : kChunk;
       }
-      store0.Store(tile.s00, index, output, mask);
-      if (pair.count == 2) store1.Store(tile.s01, index + 1, output, mask);
-      index += out;
-      ++x;
-      if (two) {
-        store0.Store(tile.s10, index, output, mask);
-        if (pair.count == 2) store1.Store(tile.s11, index + 1, output, mask);
-        index += out;
-        ++x;
+      const int row = top + rows.begin;
+      Sum(input + (row * w.input.width + left + columns.begin) * in, pieces,
+          count, sums0, sums1);
+      StoreSums(to, channel, sums0, count, index, out, output, mask);
+      if (channels == 2) {
+        StoreSums(to, channel + 1, sums1, count, index + 1, out, output, mask);
       }
+      index += count * out;
+      x += count;
     }
   }
 }
@@ -159,18 +207,18 @@ void Conv2DForward(const Window& window, const int8_t* input,
   RowReader<int8_t> rows(filter, window.taps() * window.input.channels);
   RowReader<int32_t> biases(bias, 1);
   for (int f = 0; f < channels; f += 2) {
-    FilterPair pair;
-    pair.count = channels - f < 2 ? 1 : 2;
-    pair.row[0] = pair.row[1] = rows.Next();
-    pair.bias[0] = pair.bias[1] = biases.NextValue();
-    if (pair.count == 2) {
-      pair.row[1] = rows.Next();
-      pair.bias[1] = biases.NextValue();
+    const int count = channels - f < 2 ? 1 : 2;
+    Pieces pieces = {};
+    pieces.zero_point = to.input_zero_point;
+    const int8_t* w0 = rows.Next();
+    pieces.bias0 = pieces.bias1 = biases.NextValue();
+    // Of a last single channel the second is the first again.
+    const int8_t* w1 = w0;
+    if (count == 2) {
+      w1 = rows.Next();
+      pieces.bias1 = biases.NextValue();
     }
-    const ChannelStore store0(to, f);
-    const ChannelStore store1(to, f + pair.count - 1);
-    ForwardPair(flat, input, pair, store0, store1, to.input_zero_point, f,
-                output, mask);
+    ForwardPair(flat, input, w0, w1, pieces, to, f, count, output, mask);
   }
 }
 

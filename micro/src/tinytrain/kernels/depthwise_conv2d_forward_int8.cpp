@@ -151,58 +151,71 @@ class Ring {
   int slot_;  // Of the oldest row.
 };
 
-// Computes an output row of one channel. kWords is that of the window or, where
-// a loop has to do, 0.
-template <int kWords>
-void ForwardRow(const Window& w, const Ring& ring, const uint32_t* taps,
-                int32_t bias, const ChannelStore& channel, int index,
-                int8_t* output, uint8_t* mask) {
-  // Copies: what is stored through `output` might be any of the originals.
-  const ChannelStore store = channel;
+// Sums up an output row of one channel, some sums too many at its end. kWords
+// is that of the window or, where a loop has to do, 0; kStride the stride, or 0
+// where it is neither 1 nor 2.
+template <int kWords, int kStride>
+TINYTRAIN_NOINLINE void SumRow(const Window& w, const Ring& ring,
+                               const uint32_t* taps, int32_t bias,
+                               int32_t* results) {
   const int words = kWords > 0 ? kWords : WordsOf(w);
+  const int stride = kStride > 0 ? kStride : w.stride_width;
   const int height = w.kernel_height;
   const int row_size = ring.row_size();
   const int before_end = ring.before_end();
-  int count = w.output.width;
-  const int stride = w.stride_width;
-  const int channels = w.output.channels;
   const int16_t* oldest = ring.oldest();
   const int16_t* start = ring.start();
-  for (; count > 0; count -= kGroup) {
+  for (int count = w.output.width; count > 0; count -= kGroup) {
     Sums sums = {bias, bias, bias, bias};
     const uint32_t* pairs = taps;
     const int16_t* from = oldest;
-    int left = before_end;
-    for (int k = height; k > 0; --k) {
+    // Two runs of rows: up to the ring's end, and from its start.
+    for (int k = before_end; k > 0; --k) {
       AddRow<kWords>(from, stride, pairs, words, &sums);
       pairs += 2 * words;
-      from = --left == 0 ? start : from + row_size;
+      from += row_size;
     }
-    store.Store(sums.s0, index, output, mask);
-    if (count > 1) store.Store(sums.s1, index + channels, output, mask);
-    if (count > 2) store.Store(sums.s2, index + 2 * channels, output, mask);
-    if (count > 3) store.Store(sums.s3, index + 3 * channels, output, mask);
-    index += kGroup * channels;
+    from = start;
+    for (int k = height - before_end; k > 0; --k) {
+      AddRow<kWords>(from, stride, pairs, words, &sums);
+      pairs += 2 * words;
+      from += row_size;
+    }
+    results[0] = sums.s0;
+    results[1] = sums.s1;
+    results[2] = sums.s2;
+    results[3] = sums.s3;
+    results += kGroup;
     oldest += kGroup * stride;
     start += kGroup * stride;
   }
 }
 
 typedef void (*RowFunction)(const Window&, const Ring&, const uint32_t*,
-                            int32_t, const ChannelStore&, int, int8_t*,
-                            uint8_t*);
+                            int32_t, int32_t*);
+
+template <int kWords>
+RowFunction OfStride(int stride) {
+  return stride == 1   ? SumRow<kWords, 1>
+         : stride == 2 ? SumRow<kWords, 2>
+                       : SumRow<kWords, 0>;
+}
 
 RowFunction RowFunctionOf(const Window& w) {
   switch (w.kernel_width) {
     case 3:
-      return ForwardRow<2>;
+      return OfStride<2>(w.stride_width);
     case 5:
-      return ForwardRow<3>;
+      return OfStride<3>(w.stride_width);
     case 7:
-      return ForwardRow<4>;
+      return OfStride<4>(w.stride_width);
     default:
-      return ForwardRow<0>;
+      return SumRow<0, 0>;
   }
+}
+
+size_t SumBytes(const Window& w) {
+  return sizeof(int32_t) * RoundedUp(w.output.width, kGroup);
 }
 
 size_t TapBytes(const Window& w) {
@@ -212,7 +225,7 @@ size_t TapBytes(const Window& w) {
 }  // namespace
 
 size_t DepthwiseConv2DForwardInt8ScratchBytes(const Window& window) {
-  return TapBytes(window) +
+  return TapBytes(window) + SumBytes(window) +
          sizeof(int16_t) * RowSize(window) * window.kernel_height;
 }
 
@@ -223,10 +236,12 @@ void DepthwiseConv2DForward(const Window& window, const int8_t* input,
   const int channels = window.input.channels;
   if (mask != nullptr) memset(mask, 0, MaskBytes(window.output.size()));
   uint32_t* const taps = static_cast<uint32_t*>(scratch);
+  int32_t* const sums =
+      reinterpret_cast<int32_t*>(taps) + TapBytes(window) / sizeof(*taps);
   Ring ring(
       window, to.input_zero_point,
-      reinterpret_cast<int16_t*>(taps + TapBytes(window) / sizeof(*taps)));
-  const RowFunction forward = RowFunctionOf(window);
+      reinterpret_cast<int16_t*>(sums + SumBytes(window) / sizeof(*sums)));
+  const RowFunction sum_row = RowFunctionOf(window);
   RowReader<int32_t> biases(bias, 1);
   int trained = 0;
   for (int c = 0; c < channels; ++c) {
@@ -238,7 +253,6 @@ void DepthwiseConv2DForward(const Window& window, const int8_t* input,
     } else {
       PackTaps(window, filter.base + c, channels, taps);
     }
-    const ChannelStore store(to, c);
     const int32_t start = biases.NextValue();
     ring.Clear();
     int next = -window.pad_top;
@@ -248,8 +262,9 @@ void DepthwiseConv2DForward(const Window& window, const int8_t* input,
       for (; next < first + window.kernel_height; ++next) {
         ring.Push(input + c, next);
       }
-      forward(window, ring, taps, start, store,
-              y * window.output.width * channels + c, output, mask);
+      sum_row(window, ring, taps, start, sums);
+      StoreSums(to, c, sums, window.output.width,
+                y * window.output.width * channels + c, channels, output, mask);
     }
   }
 }

@@ -69,45 +69,10 @@ TINYTRAIN_INLINE void StoreClamped(int32_t value, int low, int high, int index,
   }
 }
 
-// What one channel needs of a `Requantization`, as `MultiplyRounded` uses it.
-struct ChannelStore {
-  int32_t multiplier;
-  int32_t half;  // In the upper word, of shifts to the right by 2 or more.
-  int right;     // Shift of the upper word, or -1 where that is not so.
-  int shift;
-  int zero_point;
-  int low;
-  int high;
-
-  TINYTRAIN_INLINE ChannelStore(const Requantization& to, int channel)
-      : multiplier(to.multiplier[channel]),
-        half(0),
-        right(-1),
-        shift(to.shift[channel]),
-        zero_point(to.zero_point),
-        low(to.low),
-        high(to.high) {
-    if (shift > -2) return;
-    right = -shift - 1;
-    half = int32_t{1} << (-shift - 2);
-  }
-
-  TINYTRAIN_INLINE int32_t Scaled(int32_t sum) const {
-    if (right < 0) return MultiplyRounded(sum, multiplier, shift);
-    const int32_t sign = sum >> 31;
-    const uint32_t lower = 0x40000000u | (static_cast<uint32_t>(sign) << 31);
-    const int64_t nudge =
-        static_cast<int64_t>(static_cast<uint64_t>(half + sign) << 32 | lower);
-    return static_cast<int32_t>(
-               (static_cast<int64_t>(sum) * multiplier + nudge) >> 32) >>
-           right;
-  }
-
-  TINYTRAIN_INLINE void Store(int32_t sum, int index, int8_t* output,
-                              uint8_t* mask) const {
-    StoreClamped(Scaled(sum) + zero_point, low, high, index, output, mask);
-  }
-};
+// Rescales `count` sums of one channel, cuts them off and stores them, `step`
+// numbers apart from `index` on.
+void StoreSums(const Requantization& to, int channel, const int32_t* sums,
+               int count, int index, int step, int8_t* output, uint8_t* mask);
 
 namespace reference {
 
