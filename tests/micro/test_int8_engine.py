@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from engine_library import OK
 from int8_devices import Int8Device
+from keras import layers
 from quantized_nets import build_mixed, build_pooled
-from small_nets import build_net
+from small_nets import build_net, randomize
 
 import keras_tinytrain as ktt
 from keras_tinytrain import quantization
@@ -70,6 +71,45 @@ def test_small_nets(engine_build, tmp_path, name):
     images = images_of(model, 6, seed=1) * 1.3  # Saturates, too.
     samples = check_every_tensor(device, images)
     check_logits(device, images, samples)
+
+
+def build_wide(kernel, stride):
+    """Two pairs of a convolution and a depthwise layer, large in between."""
+    image = keras.Input((47, 45, 3), name="image")
+    x = image
+    for i in range(2):
+        x = layers.Conv2D(
+            20, 3, padding="same", activation="relu6", name=f"conv_{i}"
+        )(x)
+        x = layers.DepthwiseConv2D(
+            *(kernel, stride if i else 1),
+            padding="same",
+            activation="relu",
+            name=f"dw_{i}",
+        )(x)
+        x = layers.Conv2D(4, 1, name=f"project_{i}")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return randomize(keras.Model(image, x, name="wide"), 0)
+
+
+@pytest.mark.parametrize(
+    "kernel, stride", [(3, 1), (3, 2), (5, 2), (7, 1), (1, 2)]
+)
+def test_large_tensors_are_streamed(engine_build, tmp_path, kernel, stride):
+    model = ktt.wrap(build_wide(kernel, stride))
+    model = ktt.quantize(model, images_of(model, 8))
+    device = Int8Device(engine_build, model, tmp_path)
+    images = images_of(model, 3, seed=1)
+    expanded = 47 * 45 * 20
+    none = [0] * device.engine.layers
+    sizes = device.engine.training_bytes(none)
+    # The depthwise output and what it is made of, never the expansion too.
+    assert sizes[1] < 1.5 * expanded
+    assert device.engine.init(*sizes) == OK
+    assert device.engine.plan([[]] * len(none)) == OK
+    samples = stored_input(model, images)
+    check_logits(device, images, samples)
+    device.engine.marks()  # Nothing was written next to a region.
 
 
 @pytest.mark.skipif(

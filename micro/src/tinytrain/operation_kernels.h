@@ -53,6 +53,18 @@ void RunForward(const Model& model, const format::Operation& operation,
                 const Operands& operands, void* output);
 void RunForwardInt8(const Model& model, const format::Operation& operation,
                     const Operands& operands, int8_t* output);
+// The same of a part of its window.
+void RunWindowInt8(const Model& model, const format::Operation& operation,
+                   const Window& window, const Operands& operands,
+                   int8_t* output);
+
+// A convolution and the depthwise layer behind it, row by row: of what lies
+// between there are as many rows as a window has.
+uint64_t StreamScratchBytes(const Model& model,
+                            const format::Operation& depthwise);
+void RunStreamed(const Model& model, const format::Operation& convolution,
+                 const format::Operation& depthwise, const Operands& first,
+                 const Operands& second, int8_t* output);
 
 // Turns the gradient of an int8 layer's output into that of its accumulators.
 void ScaleGradient(const Model& model, const format::Operation& operation,

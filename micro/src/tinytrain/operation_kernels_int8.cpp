@@ -48,7 +48,12 @@ Int8Scale ScaleOf(const Tensor& tensor) {
 
 void RunForwardInt8(const Model& model, const Operation& operation,
                     const Operands& operands, int8_t* output) {
-  const Window window = WindowOf(model, operation);
+  RunWindowInt8(model, operation, WindowOf(model, operation), operands, output);
+}
+
+void RunWindowInt8(const Model& model, const Operation& operation,
+                   const Window& window, const Operands& operands,
+                   int8_t* output) {
   const Tensor& from = model.tensor(operation.input);
   const Tensor& to = model.tensor(operation.output);
   const Bounds bounds = BoundsOf(operation.activation, to);

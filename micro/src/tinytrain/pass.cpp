@@ -73,7 +73,32 @@ void Pass::Forward(const void* sample) {
   }
 }
 
+// Operation i and, with it, the one in front.
+void Pass::ForwardStreamed(uint32_t i) {
+  const Operation& made = model_.operation(i - 1);
+  const Operation& op = model_.operation(i);
+  const uint64_t scratch = StreamScratchBytes(model_, op);
+  memory_->Take(ScratchBlock(), scratch, false);
+  memory_->Take(ValueBlock(op.output), ValueBytes(op.output),
+                schedule_.KeptUntil(op.output) != kAbsent);
+  if (!memory_->counts_only()) {
+    Operands first = OperandsOf(i - 1);
+    first.input = Value(made.input);
+    Operands second = OperandsOf(i);
+    second.scratch = memory_->At(ScratchBlock());
+    RunStreamed(model_, made, op, first, second,
+                static_cast<int8_t*>(memory_->At(ValueBlock(op.output))));
+  }
+  memory_->Release(ScratchBlock(), scratch);
+  ReleaseInputs(i - 1, kAbsent);
+}
+
 void Pass::ForwardOperation(uint32_t i) {
+  if (schedule_.Streams(i)) return;
+  if (i > 0 && schedule_.Streams(i - 1)) {
+    ForwardStreamed(i);
+    return;
+  }
   const Operation& op = model_.operation(i);
   const uint64_t scratch = ForwardScratchBytes(model_, op);
   const uint32_t reused = schedule_.Reused(i);

@@ -64,6 +64,7 @@ class Pass {
   Operands OperandsOf(uint32_t operation) const;
 
   void ForwardOperation(uint32_t i);
+  void ForwardStreamed(uint32_t i);
   void ReleaseInputs(uint32_t i, uint32_t reused);
   void HeadBackward();
   void BackwardOperation(uint32_t i);

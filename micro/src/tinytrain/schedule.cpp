@@ -17,6 +17,9 @@ bool WorksInPlace(Kind kind) {
          kind == Kind::kRescale;
 }
 
+// Numbers of a tensor from which on its rows are streamed.
+const uint32_t kStreamedSize = 32768;
+
 bool HasWeights(const Operation& op) { return op.layer != kAbsent; }
 
 // Whether a depthwise layer in int8 may write over what it reads.
@@ -94,7 +97,20 @@ uint32_t Schedule::KeptUntil(uint32_t tensor) const {
   return kAbsent;
 }
 
+bool Schedule::Streams(uint32_t operation) const {
+  const uint32_t next = operation + 1;
+  if (next >= model_.operation_count()) return false;
+  const Operation& op = model_.operation(operation);
+  const Operation& reader = model_.operation(next);
+  const format::Tensor& tensor = model_.tensor(op.output);
+  return op.kind == Kind::kConv2D && tensor.type == format::kInt8 &&
+         tensor.size() >= kStreamedSize &&
+         reader.kind == Kind::kDepthwiseConv2D && reader.input == op.output &&
+         LastReader(op.output) == next && !Passes(reader.output);
+}
+
 uint32_t Schedule::Reused(uint32_t operation) const {
+  if (operation > 0 && Streams(operation - 1)) return kAbsent;
   const Operation& op = model_.operation(operation);
   if (!WorksInPlace(op.kind) && !SlidesInPlace(model_, op)) return kAbsent;
   const uint32_t inputs[] = {op.input, op.second};

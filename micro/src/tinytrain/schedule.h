@@ -51,6 +51,11 @@ class Schedule {
   // The input whose memory the output takes over, or kAbsent.
   uint32_t Reused(uint32_t operation) const;
 
+  // Whether the output of a convolution is never there as a whole: the
+  // depthwise layer behind it, which alone reads it, asks for its rows. Of
+  // large int8 tensors that nothing is learned from.
+  bool Streams(uint32_t operation) const;
+
   // Whether the operation keeps a bit of each output: where the gradient
   // passes, as neither activation nor int8 cut it off.
   bool KeepsMask(uint32_t operation) const;
