@@ -12,4 +12,11 @@ from keras_tinytrain.quantization.saturation import (
     saturation,
 )
 
-__all__ = ["check_saturation", "imagenet", "lowering", "masked", "quantize", "saturation"]
+__all__ = [
+    "check_saturation",
+    "imagenet",
+    "lowering",
+    "masked",
+    "quantize",
+    "saturation",
+]

@@ -65,5 +65,3 @@ class Int8Device:
                 values = (values + stored[1]).astype(np.int8)
             results.append(values)
         return results
-
-

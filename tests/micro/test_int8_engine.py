@@ -93,7 +93,7 @@ def build_wide(kernel, stride):
 
 
 @pytest.mark.parametrize(
-    "kernel, stride", [(3, 1), (3, 2), (5, 2), (7, 1), (1, 2)]
+    ("kernel", "stride"), [(3, 1), (3, 2), (5, 2), (7, 1), (1, 2)]
 )
 def test_large_tensors_are_streamed(engine_build, tmp_path, kernel, stride):
     model = ktt.wrap(build_wide(kernel, stride))

@@ -35,7 +35,7 @@ def sums(case):
 
 
 @pytest.mark.parametrize(
-    "layer, depthwise", CASES, ids=lambda v: str(v) if v else ""
+    ("layer", "depthwise"), CASES, ids=lambda v: str(v) if v else ""
 )
 def test_convolutions(kernels, layer, depthwise):
     case = Int8Case(kernels, layer, depthwise)
@@ -115,7 +115,7 @@ def test_global_average_pooling(kernels, shape):
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("kernel, stride", [(2, 2), (3, 2), (3, 1)])
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 2), (3, 1)])
 def test_pooling_of_windows(kernels, kernel, stride, padding):
     size, channels = (7, 9), 3
     zeros = VALID

@@ -17,7 +17,7 @@ CASES += [(layer, True) for layer in layers(depthwise=True)]
 
 
 @pytest.mark.parametrize(
-    "layer, depthwise", CASES, ids=lambda v: str(v) if v else ""
+    ("layer", "depthwise"), CASES, ids=lambda v: str(v) if v else ""
 )
 def test_fast_is_reference(kernels, layer, depthwise):
     case = Int8Case(kernels, layer, depthwise)

@@ -1,4 +1,4 @@
-"""The engine learns in int8 what Keras learns with quantisation-aware scaling."""
+"""The engine learns in int8 what Keras learns with QAS."""
 
 import keras
 import numpy as np

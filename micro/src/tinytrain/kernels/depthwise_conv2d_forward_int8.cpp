@@ -55,33 +55,33 @@ struct Sums {
 template <int kWords>
 struct RowSums {
   // Of neighbouring outputs; `here` is the word at x.
-  static TINYTRAIN_INLINE void AddNeighbours(uint32_t here, const int16_t* x,
-                                             const uint32_t* taps, Sums* s) {
+  TINYTRAIN_INLINE void AddNeighbours(uint32_t here, const int16_t* x,
+                                      const uint32_t* taps, Sums* s) const {
     const uint32_t next = LoadWord(x + 2);
     s->s0 = AddPairProducts(here, taps[0], s->s0);
     s->s1 = AddPairProducts(here, taps[1], s->s1);
     s->s2 = AddPairProducts(next, taps[0], s->s2);
     s->s3 = AddPairProducts(next, taps[1], s->s3);
-    RowSums<kWords - 1>::AddNeighbours(next, x + 2, taps + 2, s);
+    RowSums<kWords - 1>().AddNeighbours(next, x + 2, taps + 2, s);
   }
 
   // Of outputs whose windows begin `stride` apart.
-  static TINYTRAIN_INLINE void Add(const int16_t* x, int stride,
-                                   const uint32_t* taps, Sums* s) {
+  TINYTRAIN_INLINE void Add(const int16_t* x, int stride, const uint32_t* taps,
+                            Sums* s) const {
     s->s0 = AddPairProducts(LoadWord(x), taps[0], s->s0);
     s->s1 = AddPairProducts(LoadWord(x + stride), taps[0], s->s1);
     s->s2 = AddPairProducts(LoadWord(x + 2 * stride), taps[0], s->s2);
     s->s3 = AddPairProducts(LoadWord(x + 3 * stride), taps[0], s->s3);
-    RowSums<kWords - 1>::Add(x + 2, stride, taps + 2, s);
+    RowSums<kWords - 1>().Add(x + 2, stride, taps + 2, s);
   }
 };
 
 template <>
 struct RowSums<0> {
-  static TINYTRAIN_INLINE void AddNeighbours(uint32_t, const int16_t*,
-                                             const uint32_t*, Sums*) {}
-  static TINYTRAIN_INLINE void Add(const int16_t*, int, const uint32_t*,
-                                   Sums*) {}
+  TINYTRAIN_INLINE void AddNeighbours(uint32_t, const int16_t*, const uint32_t*,
+                                      Sums*) const {}
+  TINYTRAIN_INLINE void Add(const int16_t*, int, const uint32_t*, Sums*) const {
+  }
 };
 
 // Adds a row's products; kWords is how many words its taps take or, where a
@@ -91,12 +91,12 @@ TINYTRAIN_INLINE void AddRow(const int16_t* x, int stride, const uint32_t* taps,
                              int words, Sums* sums) {
   Sums s = *sums;
   if (kWords > 0 && stride == 1) {
-    RowSums<kWords>::AddNeighbours(LoadWord(x), x, taps, &s);
+    RowSums<kWords>().AddNeighbours(LoadWord(x), x, taps, &s);
   } else if (kWords > 0) {
-    RowSums<kWords>::Add(x, stride, taps, &s);
+    RowSums<kWords>().Add(x, stride, taps, &s);
   } else {
     for (; words > 0; --words) {
-      RowSums<1>::Add(x, stride, taps, &s);
+      RowSums<1>().Add(x, stride, taps, &s);
       x += 2;
       taps += 2;
     }
