@@ -27,7 +27,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("optimize", "-O2", "How the compiler optimizes.")
 flags.DEFINE_string("out", None, "JSON Lines file for the result.")
 
-PROGRAM = ROOT / "tests" / "micro" / "arm" / "count_instructions.cpp"
+FOLDER = ROOT / "tests" / "micro" / "arm"
+PROGRAMS = ("count_instructions.cpp", "count_int8.cpp")
 COLUMNS = (
     *("kernel", "size", "channels_in", "channels_out", "kernel_size"),
     *("stride", "trained_per_mille", "macs", "instructions"),
@@ -37,16 +38,25 @@ TARGETS = {  # Instructions per MAC at most; by kernel and its size.
     ("pointwise_backward_input", 1): 3.5,
     ("pointwise_backward_filter", 1): 4.0,
     ("depthwise_forward", 3): 6.0,
+    # Those of the MIT engine's kernels.
+    ("conv2d_forward_int8", 3): 1.98,
+    ("pointwise_forward_int8", 1): 2.22,
+    ("depthwise_forward_int8", 3): 6.86,
+    ("depthwise_forward_int8", 5): 5.17,
+    ("depthwise_forward_int8", 7): 3.96,
 }
 
 
 def count(board, folder):
     """Returns what each kernel takes on a board, for each layer."""
-    path = Path(folder, f"{board.cpu}.elf")
     flags_ = (FLAGS.optimize, "-ffp-contract=off")
-    arm_board.build(board, PROGRAM, path, *flags_)
+    lines = []
+    for program in PROGRAMS:
+        path = Path(folder, f"{board.cpu}.elf")
+        arm_board.build(board, FOLDER / program, path, *flags_)
+        lines += arm_board.run(board, path).splitlines()
     rows = []
-    for line in arm_board.run(board, path).splitlines():
+    for line in lines:
         name, *numbers = line.split()
         row = dict(zip(COLUMNS, (name, *map(int, numbers))))
         row["per_mac"] = round(row["instructions"] / row["macs"], 3)

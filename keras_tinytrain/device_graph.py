@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from keras_tinytrain.paddings import Padding
 
 Shape = tuple[int, int, int]
+# Scale and zero point of stored int8 numbers; None of float32.
+Stored = tuple[float, int] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +29,7 @@ class DeviceOp:
         layer: Name of the layer whose weights it has, or None.
         factor: Of `"rescale"`.
         summand: Of `"rescale"`.
+        stored: How the output is stored.
     """
 
     name: str
@@ -41,6 +44,7 @@ class DeviceOp:
     layer: str | None = None
     factor: float = 0.0
     summand: float = 0.0
+    stored: Stored = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Graph:
         cut: Name of the operation that writes tensor 0; empty for pixels.
         is_vector: Whether the features are a vector, which no head pools.
         sources: Number that each tensor had before, in the network or graph.
+        input_stored: How tensor 0 is stored.
     """
 
     input_shape: Shape
@@ -60,11 +65,17 @@ class Graph:
     cut: str
     is_vector: bool
     sources: tuple[int, ...]
+    input_stored: Stored = None
 
     @property
     def shapes(self) -> list[Shape]:
         """Shapes of all tensors."""
         return [self.input_shape, *(op.shape for op in self.ops)]
+
+    @property
+    def stored(self) -> list[Stored]:
+        """How all tensors are stored."""
+        return [self.input_stored, *(op.stored for op in self.ops)]
 
     def embedding(self, head: str) -> str:
         """Names how a head makes an embedding of the features."""
@@ -121,6 +132,7 @@ def tail(graph: Graph, layer: str) -> Graph:
         cut=before.name,
         is_vector=graph.is_vector,
         boundary=boundary,
+        stored=before.stored,
     )
 
 
@@ -131,6 +143,7 @@ def numbered(
     cut: str = "",
     is_vector: bool,
     boundary: int = 0,
+    stored: Stored = None,
 ) -> Graph:
     """Returns the graph of operations, its tensors numbered anew.
 
@@ -140,6 +153,7 @@ def numbered(
         cut: See `Graph`.
         is_vector: See `Graph`.
         boundary: Number of the tensor that becomes the input.
+        stored: How it is stored.
     """
     number = {boundary: 0}
     renamed = []
@@ -148,4 +162,4 @@ def numbered(
         number[op.output] = i + 1
         renamed.append(dataclasses.replace(op, inputs=inputs, output=i + 1))
     sources = boundary, *(op.output for op in ops)
-    return Graph(shape, tuple(renamed), cut, is_vector, sources)
+    return Graph(shape, tuple(renamed), cut, is_vector, sources, stored)

@@ -13,6 +13,7 @@ from keras_tinytrain.device_graph import (
     DeviceOp,
     Graph,
     Shape,
+    Stored,
     numbered,
 )
 from keras_tinytrain.graph import Op
@@ -54,7 +55,7 @@ def lower(network: Network) -> Graph:
         ValueError: If an operation is not supported, with its name, or the
             model has no fixed input size.
     """
-    lowering = _Lowering(network)
+    lowering = Lowering(network)
     for op in _needed(network):
         lowering.add(op)
     features = lowering.read(network.features, "the head")
@@ -64,7 +65,23 @@ def lower(network: Network) -> Graph:
     shapes = {0: network.input_shape}
     shapes |= {op.output: op.shape for op in network.ops}
     is_vector = len(shapes[network.features]) == 2
-    return numbered(lowering.shapes[0], ops, is_vector=is_vector)
+    return numbered(
+        lowering.shapes[lowering.first],
+        ops,
+        is_vector=is_vector,
+        boundary=lowering.first,
+        stored=lowering.stored[lowering.first],
+    )
+
+
+def register_lowering(layer: type, function: Callable) -> None:
+    """Makes `lower` know a kind of layer.
+
+    Args:
+        layer: Class of the layers.
+        function: Called with a `Lowering`, the operation and its layer.
+    """
+    _LOWER[layer] = function
 
 
 def _needed(network: Network) -> list[Op]:
@@ -143,8 +160,18 @@ def approximate(network: Network) -> Graph:
     )
 
 
-class _Lowering:
-    """What has been lowered so far."""
+class Lowering:
+    """What has been lowered so far.
+
+    Args:
+        network: The network.
+
+    Attributes:
+        ops: The operations, with the network's numbers of tensors.
+        shapes: Shapes of the tensors.
+        stored: How they are stored.
+        first: Number of the tensor that the device begins with.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -157,6 +184,8 @@ class _Lowering:
                 "size of the task."
             )
         self.shapes: dict[int, Shape] = {0: tuple(shape)}
+        self.stored: dict[int, Stored] = {0: None}
+        self.first = 0
         # Tensors that are another one on the device, and how it is padded.
         self.same: dict[int, int] = {0: 0}
         self.padded: dict[int, tuple[int, Padding]] = {}
@@ -170,6 +199,11 @@ class _Lowering:
                 "Expected ZeroPadding2D in front of Conv2D or "
                 f"DepthwiseConv2D alone. Received: {reader} reads a padded "
                 "tensor"
+            )
+        if tensor not in self.same:
+            raise ValueError(
+                "Expected int8 layers alone behind the quantized image. "
+                f"Received: {reader}, which reads what lies in front of it"
             )
         return self.same[tensor]
 
@@ -193,7 +227,15 @@ class _Lowering:
         # A vector may be the map that was flattened, which is no operation.
         same = kind in ("activation", "rescale")
         shape = self.shapes[inputs[0]] if same else _shape(op)
-        device = DeviceOp(op.name, kind, inputs, output, shape, **fields)
+        quantization = getattr(layer_of(op), "quantization", None)
+        stored = self.stored[inputs[0]]
+        if kind == "dequantize":
+            stored = None
+        elif quantization is not None:
+            stored = quantization.scale, quantization.zero_point
+        device = DeviceOp(
+            *(op.name, kind, inputs, output, shape), stored=stored, **fields
+        )
         sides = *shape[:2], *device.kernel, *device.strides
         if (
             max(sides) > MAX_SIDE
@@ -208,6 +250,22 @@ class _Lowering:
         self.ops.append(device)
         self.same[output] = output
         self.shapes[output] = device.shape
+        self.stored[output] = stored
+
+    def begin(self, op: Op, stored: Stored) -> None:
+        """Lets the device begin with the output of `op`.
+
+        Args:
+            op: The operation; in front of it are rescalings alone.
+            stored: How its output is stored.
+        """
+        if self.first or any(o.kind != "rescale" for o in self.ops):
+            raise ValueError(refusal(op, "layers other than Rescaling before"))
+        self.ops.clear()
+        self.first = op.output
+        self.same = {op.output: op.output}
+        self.shapes[op.output] = _shape(op)
+        self.stored[op.output] = stored
 
     def _weighted(self, op: Op, layer: Masked) -> None:
         activation = activation_name(op, layer.layer.activation)
@@ -290,14 +348,19 @@ class _Lowering:
 
     def _pool(self, op: Op, layer) -> None:
         is_max = isinstance(layer, layers.MaxPooling2D)
-        source = self.read(op.inputs[0], op.name)
-        window, strides = tuple(layer.pool_size), tuple(layer.strides)
+        window = tuple(layer.pool_size)
         if is_max and math.prod(window) > MAX_POOLED:
             raise ValueError(refusal(op, f"a window of {window}"))
+        self.pool(op, layer, "max_pool" if is_max else "average_pool")
+
+    def pool(self, op: Op, layer, kind: str) -> None:
+        """Appends a pooling of windows."""
+        source = self.read(op.inputs[0], op.name)
+        window, strides = tuple(layer.pool_size), tuple(layer.strides)
         pad = same_padding if layer.padding == "same" else no_padding
         self.emit(
             op,
-            "max_pool" if is_max else "average_pool",
+            kind,
             (source,),
             kernel=window,
             strides=strides,
@@ -313,29 +376,34 @@ class _Lowering:
 
 
 _LOWER: dict[type, Callable] = {
-    layers.Activation: _Lowering._activation,
-    layers.Add: _Lowering._add,
-    layers.AveragePooling2D: _Lowering._pool,
-    layers.Dropout: _Lowering._nothing,
-    layers.Flatten: _Lowering._nothing,
-    layers.GlobalAveragePooling2D: _Lowering._global_pool,
-    layers.Identity: _Lowering._nothing,
-    layers.MaxPooling2D: _Lowering._pool,
-    layers.ReLU: _Lowering._relu,
-    layers.Rescaling: _Lowering._rescale,
-    layers.SpatialDropout2D: _Lowering._nothing,
-    layers.ZeroPadding2D: _Lowering._pad,
+    layers.Activation: Lowering._activation,
+    layers.Add: Lowering._add,
+    layers.AveragePooling2D: Lowering._pool,
+    layers.Dropout: Lowering._nothing,
+    layers.Flatten: Lowering._nothing,
+    layers.GlobalAveragePooling2D: Lowering._global_pool,
+    layers.Identity: Lowering._nothing,
+    layers.MaxPooling2D: Lowering._pool,
+    layers.ReLU: Lowering._relu,
+    layers.Rescaling: Lowering._rescale,
+    layers.SpatialDropout2D: Lowering._nothing,
+    layers.ZeroPadding2D: Lowering._pad,
 }
 
 
 def refusal(op: Op, detail: str = "") -> str:
     """Says that an operation is not supported, and what is."""
-    layer = getattr(op.operation, "layer", op.operation)
+    layer = layer_of(op)
     return (
         f"Expected operations that a device knows: {SUPPORTED}. Received: "
         f"{op.name!r} ({type(layer).__name__})"
         + (f" with {detail}" if detail else "")
     )
+
+
+def layer_of(op: Op) -> layers.Layer:
+    """Returns the layer of an operation, that inside of a masked one."""
+    return getattr(op.operation, "layer", op.operation)
 
 
 def activation_name(op: Op, activation: Callable) -> str:

@@ -34,6 +34,7 @@ def longer(data):
         record = layout.LAYER.unpack(bytes(out), at)
         record["kernel"] += shift
         record["bias"] += shift if record["biases"] else 0
+        record["scale"] += shift if record["scales"] else 0
         out[at : at + 64] = layout.LAYER.pack(**record)
     out[:48] = layout.HEADER.pack(
         **header | {"sections": len(rows), "minor": 1}

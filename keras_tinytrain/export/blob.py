@@ -25,7 +25,7 @@ class Blob:
         layers: The records, names as text.
         weights: Kernel and biases of each layer, by row; kernels are
             `(channels, weights of a channel)`, those of depthwise layers the
-            other way round.
+            other way round. Integers of an int8 layer.
         head: The record.
         training: The record.
         plan: `(record, indices)` of each layer, or None.
@@ -70,8 +70,10 @@ def read_blob(data: bytes) -> Blob:
         start = names + offset
         return data[start : data.index(b"\0", start)].decode()
 
-    def floats(offset: int, count: int) -> np.ndarray:
-        return np.frombuffer(data, "<f4", count, offset)
+    def numbers(layer: dict, field: str, count: str) -> np.ndarray:
+        stored = {"kernel": np.dtype(np.int8), "bias": np.dtype("<i4")}
+        kind = stored[field] if layer["type"] else np.dtype("<f4")
+        return np.frombuffer(data, kind, layer[count], layer[field])
 
     (network,) = records("network", layout.NETWORK)
     network |= {key: text(network[key]) for key in ("name", "cut")}
@@ -93,10 +95,10 @@ def read_blob(data: bytes) -> Blob:
         layers=layers,
         weights=[
             (
-                floats(c["kernel"], c["weights"]).reshape(
+                numbers(c, "kernel", "weights").reshape(
                     (c["channels"], -1) if c["inputs"] else (-1, c["channels"])
                 ),
-                floats(c["bias"], c["biases"]),
+                numbers(c, "bias", "biases"),
             )
             for c in layers
         ],

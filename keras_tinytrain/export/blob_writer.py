@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_tinytrain.budget import LayerCosts
-from keras_tinytrain.device_graph import DeviceOp, Graph
+from keras_tinytrain.device_graph import DeviceOp, Graph, Stored
 from keras_tinytrain.export import layout
 from keras_tinytrain.export.blob import MAGIC, Weights
 
@@ -21,6 +21,7 @@ def write_blob(
     costs: LayerCosts,
     candidates: Sequence[str],
     *,
+    scales: Mapping[str, bytes],
     base: int,
     head: bytes,
     training: bytes,
@@ -34,6 +35,7 @@ def write_blob(
         weights: Kernel and biases of the exported layers.
         costs: Costs of all layers of the whole network.
         candidates: Layers that may train.
+        scales: Of the int8 layers, see `contents.scale_table`.
         base: Hash of the whole network.
         head: A record, see `contents`.
         training: A record.
@@ -47,8 +49,8 @@ def write_blob(
         layers=len(costs),
     )
     tensors = [
-        layout.TENSOR.pack(height=h, width=w, channels=c)
-        for h, w, c in graph.shapes
+        layout.TENSOR.pack(height=h, width=w, channels=c, **_stored(stored))
+        for (h, w, c), stored in zip(graph.shapes, graph.stored)
     ]
     rows = {name: i for i, name in enumerate(layer_names(graph))}
     operations = [_operation(op, rows) for op in graph.ops]
@@ -63,6 +65,7 @@ def write_blob(
                 "name": texts.add(op.layer),
                 "index": index,
                 "operation": number,
+                "type": layout.INT8 if op.layer in scales else layout.FLOAT32,
                 "flags": layout.CANDIDATE * (op.layer in candidates),
                 "channels": costs[index].channels,
                 "inputs": costs[index].inputs,
@@ -70,6 +73,8 @@ def write_blob(
                 "weights": kernel.size,
                 "bias": pool.add(bias),
                 "biases": bias.size,
+                "scale": pool.add_bytes(scales.get(op.layer, b"")),
+                "scales": bias.size if op.layer in scales else 0,
                 "macs": costs[index].macs,
                 "input_bytes": costs[index].input_bytes,
                 "output_bytes": costs[index].output_bytes,
@@ -94,6 +99,7 @@ def write_blob(
     for layer in layers:
         layer["kernel"] += start
         layer["bias"] += start if layer["biases"] else 0
+        layer["scale"] += start if layer["scales"] else 0
     packed = b"".join(layout.LAYER.pack(**layer) for layer in layers)
     at = table["layers"]["offset"] - _body_start(len(sections))
     body[at : at + len(packed)] = packed
@@ -113,6 +119,14 @@ def write_blob(
 def layer_names(graph: Graph) -> list[str]:
     """Lists the layers with weights, in order."""
     return [op.layer for op in graph.ops if op.layer is not None]
+
+
+def _stored(stored: Stored) -> dict[str, int | float]:
+    """Returns the fields of a tensor that say how it is stored."""
+    if stored is None:
+        return {"type": layout.FLOAT32}
+    scale, zero_point = stored
+    return {"type": layout.INT8, "scale": scale, "zero_point": zero_point}
 
 
 def _operation(op: DeviceOp, rows: Mapping[str, int]) -> bytes:
@@ -156,9 +170,12 @@ class _Pool:
         self.data = bytearray()
 
     def add(self, values: np.ndarray) -> int:
+        return self.add_bytes(values.tobytes())
+
+    def add_bytes(self, data: bytes) -> int:
         offset = len(self.data)
-        self.data += _aligned(values.astype("<f4").tobytes())
-        return offset if values.size else 0
+        self.data += _aligned(data)
+        return offset if data else 0
 
 
 def _aligned(data: bytes) -> bytes:

@@ -39,12 +39,15 @@ def base_hash(network: Network, graph: Graph) -> int:
             op.layer,
             op.factor,
             op.summand,
+            *([op.stored] if op.stored else []),
         ]
         digest.update(json.dumps(fields).encode())
     for layer in network.layers.values():
         norm = layer.batch_norm
         for variable in layer.layer.weights + (norm.weights if norm else []):
             digest.update(np.asarray(variable.numpy(), "<f4").tobytes())
+        if layer.is_quantized:
+            digest.update(scale_table(layer))
         if norm:
             digest.update(json.dumps([norm.epsilon]).encode())
     return int.from_bytes(digest.digest()[:8], "little")
@@ -57,6 +60,8 @@ def kernel_and_bias(name: str, layer: Masked) -> tuple[np.ndarray, np.ndarray]:
         ValueError: If a weight is not finite.
     """
     kernel, bias = (v.numpy() for v in layer.folded())
+    if layer.is_quantized:
+        kernel, bias = kernel.astype(np.int8), bias.astype(np.int32)
     for values in (kernel, bias):
         if not np.isfinite(values).all():
             raise ValueError(
@@ -66,6 +71,18 @@ def kernel_and_bias(name: str, layer: Masked) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(layer, MaskedDepthwiseConv2D):
         kernel = channel_major(kernel)
     return kernel, bias[: None if layer.use_bias else 0]
+
+
+def scale_table(layer: Masked) -> bytes:
+    """Returns scales and factors of an int8 layer as a blob holds them."""
+    scales = np.asarray(layer.layer.kernel_scale, "<f4")
+    pairs = np.array(layer.layer.requantization.encoded, np.int64)
+    multipliers, shifts = pairs.T
+    return (
+        scales.tobytes()
+        + multipliers.astype("<i4").tobytes()
+        + shifts.astype(np.int8).tobytes()
+    )
 
 
 def channel_major(kernel: np.ndarray) -> np.ndarray:

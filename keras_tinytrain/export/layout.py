@@ -215,13 +215,14 @@ KINDS = {
     "max_pool": 7,
     "activation": 8,
     "rescale": 9,
+    "dequantize": 10,
 }
 ACTIVATIONS = {"none": 0, "relu": 1, "relu6": 2}
 HEAD_KINDS = {"prototype": 0, "linear": 1}
 EMBEDDINGS = {"features": 0, "mean": 1, "pyramid": 2}
 COST_MODELS = {"arena": 0, "paper": 1}
 CRITERIA = {"earliest": 0, "tinytrain": 1}
-FLOAT32 = 0
+FLOAT32, INT8 = 0, 1
 CANDIDATE = 1
 BY_INPUT, EVERY_BIAS = 1, 2
 

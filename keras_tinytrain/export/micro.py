@@ -19,6 +19,7 @@ from keras_tinytrain.export.contents import (
     head_record,
     kernel_and_bias,
     plan_records,
+    scale_table,
     training_record,
 )
 from keras_tinytrain.lowering import lower
@@ -150,6 +151,11 @@ def export_micro(
         weights,
         costs,
         candidates,
+        scales={
+            name: scale_table(model.network.layers[name])
+            for name in names
+            if model.network.layers[name].is_quantized
+        },
         base=base_hash(model.network, whole),
         head=head_record(model.head, graph, max_way),
         training=training_record(costs, budget or Budget(), criterion),

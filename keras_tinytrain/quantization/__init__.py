@@ -1,9 +1,10 @@
 """Int8 graphs: what a device computes, trainable.
 
-Importing this makes int8 layers known to `wrap` (`masked`) and to Keras.
+Importing this makes int8 layers known to `wrap` (`masked`), to the device's
+graph (`lowering`) and to Keras.
 """
 
-from keras_tinytrain.quantization import masked
+from keras_tinytrain.quantization import lowering, masked
 from keras_tinytrain.quantization.post_training import quantize
 from keras_tinytrain.quantization.published import imagenet
 from keras_tinytrain.quantization.saturation import (
@@ -11,4 +12,11 @@ from keras_tinytrain.quantization.saturation import (
     saturation,
 )
 
-__all__ = ["check_saturation", "imagenet", "masked", "quantize", "saturation"]
+__all__ = [
+    "check_saturation",
+    "imagenet",
+    "lowering",
+    "masked",
+    "quantize",
+    "saturation",
+]

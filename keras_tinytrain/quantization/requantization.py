@@ -32,6 +32,7 @@ class Requantization:
         activation: `"none"`, `"relu"` or `"relu6"`.
 
     Attributes:
+        encoded: int64 `(channels, 2)`, M and shift.
         factor: float64 `(channels,)`, `M * 2 ** (shift - 31)`.
         tilt: float32 `(channels,)`, e.
         left_shift: Bits by which accumulators are shifted before.
@@ -58,8 +59,8 @@ class Requantization:
                 f"{SMALLEST_FACTOR} to {LARGEST_FACTOR}. Received: "
                 f"{real.min()} to {real.max()}"
             )
-        encoded = np.array([encode_multiplier(value) for value in real])
-        multiplier, shift = encoded.T.astype(np.float64)
+        self.encoded = np.array([encode_multiplier(value) for value in real])
+        multiplier, shift = self.encoded.T.astype(np.float64)
         self.factor = multiplier * 2.0 ** (shift - 31)
         self.left_shift = max(0, int(shift.max()))
         tilt = np.where(shift < 0, 2.0 ** (shift - 1), 0.0)

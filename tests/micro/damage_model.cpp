@@ -17,7 +17,7 @@ using tinytrain::Flaw;
 using tinytrain::Model;
 using tinytrain::Refusal;
 
-const int kFlaws = static_cast<int>(Flaw::kPlanIndices) + 1;
+const int kFlaws = static_cast<int>(Flaw::kOverflow) + 1;
 
 struct Counts {
   int of[kFlaws];

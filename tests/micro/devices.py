@@ -12,6 +12,7 @@ import keras_tinytrain as ktt
 from keras_tinytrain.export.blob import Blob, read_blob
 from keras_tinytrain.export.micro import MicroExport
 from keras_tinytrain.heads import prototypes
+from keras_tinytrain.quantization.tflite import stored_input
 from keras_tinytrain.selection import make_plan
 from keras_tinytrain.training import VECTOR_LENGTH
 
@@ -98,8 +99,10 @@ def make_device(
 
 def boundary(device, images):
     """Computes with Keras what the device takes as samples."""
-    network = device.model.network
+    network, first = device.model.network, device.blob.tensors[0]
     if not device.blob.network["cut"]:
+        if first["type"]:
+            return stored_input(device.model, images)
         return np.asarray(images, np.float32)
     names = [op.name for op in network.ops]
     stop = names.index(device.blob.network["cut"]) + 1
@@ -109,7 +112,10 @@ def boundary(device, images):
     tensors = {0: keras.ops.convert_to_tensor(images)}
     for op in network.ops[:stop]:
         tensors[op.output] = op(tensors)
-    return tensors[network.ops[stop - 1].output].numpy()
+    samples = tensors[network.ops[stop - 1].output].numpy()
+    if first["type"]:
+        return (samples + first["zero_point"]).astype(np.int8)
+    return samples
 
 
 def class_vectors(model, images, labels, way):

@@ -109,11 +109,11 @@ int engine_begin_scoring(void* engine, uint32_t* numbers) {
   return Write(Of(engine)->trainer.BeginScoring(), numbers);
 }
 
-int engine_observe(void* engine, const float* sample, uint32_t label) {
+int engine_observe(void* engine, const void* sample, uint32_t label) {
   return static_cast<int>(Of(engine)->trainer.Observe(sample, label).code);
 }
 
-int engine_revisit(void* engine, const float* sample, uint32_t label) {
+int engine_revisit(void* engine, const void* sample, uint32_t label) {
   return static_cast<int>(Of(engine)->trainer.Revisit(sample, label).code);
 }
 
@@ -121,7 +121,7 @@ int engine_settle(void* engine) {
   return static_cast<int>(Of(engine)->trainer.Settle().code);
 }
 
-int engine_score(void* engine, const float* sample, uint32_t label) {
+int engine_score(void* engine, const void* sample, uint32_t label) {
   return static_cast<int>(Of(engine)->trainer.Score(sample, label).code);
 }
 
@@ -156,7 +156,7 @@ int engine_read_plan(void* engine, uint8_t* work, size_t work_bytes,
   return Write(status, numbers);
 }
 
-int engine_accumulate(void* engine, const float* sample, uint32_t label,
+int engine_accumulate(void* engine, const void* sample, uint32_t label,
                       float* loss) {
   return static_cast<int>(
       Of(engine)->trainer.Accumulate(sample, label, loss).code);
@@ -166,7 +166,7 @@ int engine_update(void* engine) {
   return static_cast<int>(Of(engine)->trainer.Update().code);
 }
 
-int engine_predict(void* engine, const float* sample, uint32_t* label,
+int engine_predict(void* engine, const void* sample, uint32_t* label,
                    float* logits) {
   return static_cast<int>(
       Of(engine)->trainer.Predict(sample, label, logits).code);
@@ -187,6 +187,23 @@ int engine_load(void* engine, uint8_t* slots, uint32_t slot_bytes,
   storage.context = &worn;
   storage.read = WornSlots::Read;
   return Write(Of(engine)->trainer.Load(storage), numbers);
+}
+
+// Computes tensor i + 1 of the base from its inputs, which the caller has.
+void engine_run(void* engine, uint32_t i, const void* input, const void* second,
+                void* scratch, void* output, uint8_t* mask, uint8_t* taps) {
+  const Model& model = Of(engine)->model;
+  const format::Operation& op = model.operation(i);
+  Operands operands = {input, second, LayerRows(), scratch, taps, mask};
+  if (op.layer != format::kAbsent) {
+    operands.rows = Of(engine)->trainer.parameters().rows(op.layer);
+  }
+  RunForward(model, op, operands, output);
+}
+
+uint32_t engine_scratch_bytes(void* engine, uint32_t i) {
+  const Model& model = Of(engine)->model;
+  return static_cast<uint32_t>(ForwardScratchBytes(model, model.operation(i)));
 }
 
 float engine_rate(void* engine) { return Of(engine)->trainer.learning_rate(); }

@@ -237,8 +237,10 @@ class Engine:
 
 
 def floats(sample) -> np.ndarray:
-    """Returns what the engine reads of a sample."""
-    return np.ascontiguousarray(sample, np.float32)
+    """Returns what the engine reads of a sample, int8 or float32."""
+    sample = np.asarray(sample)
+    kind = np.int8 if sample.dtype == np.int8 else np.float32
+    return np.ascontiguousarray(sample, kind)
 
 
 def copied(address: int, count: int) -> np.ndarray:

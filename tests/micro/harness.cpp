@@ -43,23 +43,34 @@ void dense_window(int positions, int in, int out, Window* window) {
 void conv2d_forward(int fast, const Window* window, const float* input,
                     const TestRows* filter, const TestRows* bias,
                     float* output) {
-  (fast ? Conv2DForward : reference::Conv2DForward)(
-      *window, input, filter->rows(), bias->rows(), output);
+  if (fast) {
+    Conv2DForward(*window, input, filter->rows(), bias->rows(), output);
+  } else {
+    reference::Conv2DForward(*window, input, filter->rows(), bias->rows(),
+                             output);
+  }
 }
 
 void conv2d_backward_input(int fast, const Window* window,
                            const float* d_output, const TestRows* filter,
                            float* d_input) {
-  (fast ? Conv2DBackwardInput : reference::Conv2DBackwardInput)(
-      *window, d_output, filter->rows(), d_input);
+  if (fast) {
+    Conv2DBackwardInput(*window, d_output, filter->rows(), d_input);
+  } else {
+    reference::Conv2DBackwardInput(*window, d_output, filter->rows(), d_input);
+  }
 }
 
 void conv2d_backward_filter(int fast, const Window* window, const float* input,
                             const float* d_output, const uint16_t* index,
                             int count, float* d_filter) {
   const Channels channels = {index, count};
-  (fast ? Conv2DBackwardFilter : reference::Conv2DBackwardFilter)(
-      *window, input, d_output, channels, d_filter);
+  if (fast) {
+    Conv2DBackwardFilter(*window, input, d_output, channels, d_filter);
+  } else {
+    reference::Conv2DBackwardFilter(*window, input, d_output, channels,
+                                    d_filter);
+  }
 }
 
 void bias_backward(const Window* window, const float* d_output,
@@ -107,9 +118,12 @@ void depthwise_conv2d_backward_filter(int fast, const Window* window,
                                       const uint16_t* index, int count,
                                       float* d_filter) {
   const Channels channels = {index, count};
-  (fast ? DepthwiseConv2DBackwardFilter
-        : reference::DepthwiseConv2DBackwardFilter)(*window, input, d_output,
-                                                    channels, d_filter);
+  if (fast) {
+    DepthwiseConv2DBackwardFilter(*window, input, d_output, channels, d_filter);
+  } else {
+    reference::DepthwiseConv2DBackwardFilter(*window, input, d_output, channels,
+                                             d_filter);
+  }
 }
 
 unsigned mask_bytes(int count) { return MaskBytes(count); }

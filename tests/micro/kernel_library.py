@@ -51,7 +51,8 @@ def build(path: Path, *flags: str) -> Path:
                 ),
                 *("-fPIC", "-ffp-contract=off", *WARNINGS, f"-I{SOURCES}"),
                 *flags,
-                *(str(HERE / "harness.cpp"), *engine_sources()),
+                *(str(HERE / "harness.cpp"), str(HERE / "harness_int8.cpp")),
+                *engine_sources(),
                 *("-o", str(partial)),
             ],
             check=True,
@@ -107,10 +108,10 @@ class Rows(ctypes.Structure):
         ("count", ctypes.c_int),
     )
 
-    def __init__(self, base, trained, channels):
+    def __init__(self, base, trained, channels, dtype=np.float32):
         self._arrays = [
-            None if base is None else np.ascontiguousarray(base, np.float32),
-            np.ascontiguousarray(trained, np.float32),
+            None if base is None else np.ascontiguousarray(base, dtype),
+            np.ascontiguousarray(trained, dtype),
             np.ascontiguousarray(channels, np.uint16),
         ]
         pointers = [a if a is None else a.ctypes.data for a in self._arrays]

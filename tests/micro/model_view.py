@@ -93,6 +93,7 @@ class View:
         at = self.call("record", layout.SECTIONS[section], i)
         return record.unpack(ctypes.string_at(at, record.size))
 
-    def floats(self, layer, count, *, bias):
+    def numbers(self, layer, like, *, bias):
+        """Returns as many weights, of the same type, and where they lie."""
         at = self.call("weights", layer, int(bias))
-        return np.frombuffer(ctypes.string_at(at, 4 * count), "<f4"), at
+        return np.frombuffer(ctypes.string_at(at, like.nbytes), like.dtype), at

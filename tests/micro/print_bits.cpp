@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tinytrain/kernels/activation.h"
+#include "tinytrain/kernels/add.h"
 #include "tinytrain/kernels/conv2d.h"
 #include "tinytrain/kernels/cosine_head.h"
 #include "tinytrain/kernels/depthwise_conv2d.h"
@@ -38,6 +39,7 @@ class Values {
 
   // The same memory, as bytes.
   uint8_t* bytes() { return reinterpret_cast<uint8_t*>(data_); }
+  int8_t* stored() { return reinterpret_cast<int8_t*>(data_); }
 
  private:
   float* data_;
@@ -92,6 +94,54 @@ void PrintConvolution(bool depthwise, int kernel, int stride) {
   Print("d_bias", d_bias, trained.count);
 }
 
+// The forward pass in int8: in pairs where the core has them.
+void PrintInt8(bool depthwise, int kernel, int stride) {
+  const int in = 10;
+  const int out = depthwise ? in : 7;
+  const int half = kernel / 2;
+  const Padding padding = {half, half, half, half};
+  Window w = {{7, 6, in}, {0, 0, 0}, kernel, kernel, stride, stride, 0, 0};
+  if (!SetOutput(out, padding, &w).ok()) return;
+  const uint16_t index[] = {1, 2, 5};
+  const int row_size = w.taps() * (depthwise ? 1 : in);
+  const int words = WordsOf(w.output.size());
+  Values input(WordsOf(w.input.size())), output(words), sum(words);
+  Values filter(WordsOf(out * row_size)), slice(WordsOf(3 * row_size));
+  Values mask(WordsOf(MaskBytes(w.output.size())));
+  memset(sum, 0, 4 * words);
+  memset(output, 0, 4 * words);
+  memset(mask, 0, 4 * WordsOf(MaskBytes(w.output.size())));
+  const int32_t biases[] = {-9000, 800, 5, 70000, 0, -1, 3, 9, -30000, 12345};
+  int32_t multipliers[10];
+  int8_t shifts[10];
+  for (int c = 0; c < 10; ++c) {
+    const Factor factor = EncodeFactor((c + 0.3) / (3000.0 + 7000.0 * (c % 3)));
+    multipliers[c] = factor.multiplier;
+    shifts[c] = static_cast<int8_t>(factor.shift);
+  }
+  const Rows<int8_t> rows = {filter.stored(), slice.stored(), {index, 3}};
+  const Rows<int32_t> bias = {biases, biases + 4, {index, 3}};
+  const Requantization to = {multipliers, shifts, -3, -20, -20, 127};
+  if (depthwise) {
+    Values scratch(WordsOf(DepthwiseConv2DForwardInt8ScratchBytes(w)));
+    DepthwiseConv2DForward(w, input.stored(), rows, bias, to, scratch,
+                           output.stored(), mask.bytes());
+  } else {
+    Conv2DForward(w, input.stored(), rows, bias, to, output.stored(),
+                  mask.bytes());
+  }
+  const Int8Scale scales[] = {{0.02f, -20}, {0.013f, 4}, {0.03f, -1}};
+  AddForward(
+      Int8Addition::Make(scales[0], scales[1], scales[2], -100, 100),
+      output.stored(), input.stored(),
+      w.output.size() < w.input.size() ? w.output.size() : w.input.size(),
+      sum.stored(), nullptr);
+  printf("int8: depthwise %d kernel %d stride %d\n", depthwise, kernel, stride);
+  Print("output", output, words);
+  Print("mask", mask, WordsOf(MaskBytes(w.output.size())));
+  Print("sum", sum, words);
+}
+
 void PrintHead() {
   const Shape shape = {5, 4, 11};
   const CosineHead head = {kPyramidParts * shape.channels, 6, 10.0f};
@@ -142,6 +192,8 @@ int main() {
     for (int stride = 1; stride <= 2; ++stride) {
       PrintConvolution(false, kernel, stride);
       PrintConvolution(true, kernel, stride);
+      PrintInt8(false, kernel, stride);
+      PrintInt8(true, kernel, stride);
     }
   }
   PrintHead();

@@ -1,5 +1,7 @@
 """The view of a blob in C++ refuses what cannot be trusted."""
 
+import struct
+
 import keras
 import model_view
 import pytest
@@ -52,9 +54,10 @@ REFUSED = [
     ("tensors", T, 0, {"height": 0}, "kTensorShape", 16384, 0),
     ("tensors", T, 3, {"width": 16385}, "kTensorShape", 16384, 16385),
     ("tensors", T, 1, {"channels": 65536}, "kTensorShape", 65535, 65536),
-    ("tensors", T, 1, {"type": 1}, "kTensorType", 0, 1),
-    ("operations", O, 0, {"kind": 10}, "kOperationKind", 9, 10),
-    ("operations", O, 2, {"kind": 0}, "kOperationKind", 9, 0),
+    ("tensors", T, 1, {"type": 2}, "kTensorType", 1, 2),
+    ("operations", O, 0, {"kind": 11}, "kOperationKind", 10, 11),
+    ("operations", O, 2, {"kind": 0}, "kOperationKind", 10, 0),
+    ("operations", O, 0, {"kind": 10}, "kTensorType", 1, 0),
     ("operations", O, 0, {"activation": 1}, "kActivation", 9, 1),
     ("operations", O, 1, {"activation": 3}, "kActivation", 1, 3),
     ("operations", O, 7, {"activation": 0}, "kActivation", 8, 0),
@@ -133,6 +136,74 @@ def test_what_cannot_be_trusted_is_refused(
         assert numbers[0] == expected
     if section in ("operations", "layers", "plan") and flaw != "kUnread":
         assert at == i
+
+
+# The int8 seed: the rescaling is gone, a dequantization comes last. Tensors
+# of 7 x 6 x 2, then stem, expand, depthwise, project, add, max, clamp, mean.
+REFUSED_INT8 = [
+    ("tensors", T, 0, {"scale": 0.0}, "kScale", 0),
+    ("tensors", T, 1, {"scale": -0.5}, "kScale", 1),
+    ("tensors", T, 2, {"scale": NAN}, "kScale", 2),
+    ("tensors", T, 3, {"scale": INF}, "kScale", 3),
+    ("tensors", T, 3, {"scale": 1e-39}, "kScale", 3),
+    ("tensors", T, 0, {"zero_point": 128}, "kZeroPoint", 0),
+    ("tensors", T, 4, {"zero_point": -129}, "kZeroPoint", 4),
+    ("tensors", T, 5, {"scale": 1e-8}, "kScale", 4),  # Of the sum.
+    ("tensors", T, 6, {"scale": 0.3}, "kScale", 5),  # Not that of its input.
+    ("tensors", T, 7, {"zero_point": 99}, "kZeroPoint", 6),
+    ("tensors", T, 9, {"type": 1, "scale": 1.0}, "kTensorType", 8),
+    ("tensors", T, 0, {"type": 0}, "kTensorType", 0),
+    ("operations", O, 8, {"kind": 9}, "kTensorType", 8),
+    ("tensors", T, 2, {"scale": 1.0}, "kScale", 1),  # Other factors.
+    ("layers", L, 1, {"type": 0}, "kWeightType", 1),
+    ("layers", L, 2, {"scales": 2}, "kWeightCount", 2),
+    ("layers", L, 2, {"scales": 0}, "kWeightCount", 2),
+    ("layers", L, 0, {"scale": 8}, "kWeightPlace", 0),
+    ("layers", L, 0, {"scale": 1 << 20}, "kWeightPlace", 0),
+    ("layers", L, 3, {"kernel": 1 << 20}, "kWeightPlace", 3),
+]
+
+
+@pytest.fixture(scope="module")
+def stored():
+    return (HERE / "fuzz" / "seeds" / "block_int8.ttnb").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("section", "record", "i", "values", "flaw", "at"), REFUSED_INT8
+)
+def test_what_cannot_be_stored_is_refused(
+    section, record, i, values, flaw, at, stored, library
+):
+    assert View(library, stored).open()[0] == "kNone"
+    data = changed(stored, section, record, i, **values)
+    assert View(library, data).open()[:2] == (flaw, at)
+
+
+@pytest.mark.parametrize(
+    ("place", "form", "value", "flaw"),
+    [
+        (0, "f", 0.0, "kScale"),
+        (0, "f", INF, "kScale"),
+        (0, "f", NAN, "kScale"),
+        (1, "i", 2**30 - 1, "kScale"),
+        (2, "b", 8, "kScale"),
+        (2, "b", -14, "kScale"),
+        (3, "i", 2**31 - 1, "kOverflow"),
+        (3, "i", -(2**31), "kOverflow"),
+    ],
+)
+def test_factors_that_are_none(place, form, value, flaw, stored, library):
+    """Of scale, multiplier, shift or bias of a first channel."""
+    row = row_of(stored, "layers")
+    layer = L.unpack(stored, row["offset"])
+    table = layer["scale"]
+    size = layer["channels"]
+    at = [table, table + 4 * size, table + 8 * size, layer["bias"]][place]
+    data = bytearray(stored)
+    struct.pack_into(f"<{form}", data, at, value)
+    found = View(library, layout.seal(bytes(data))).open()
+    assert found[:2] == (flaw, 0)
 
 
 def test_a_vector_too_long_for_the_kernels_is_refused(library, tmp_path):

@@ -47,13 +47,13 @@ def check_same(view, blob):
                 actual[text] = ctypes.string_at(at).decode()
             assert actual == fields
     for i, (kernel, bias) in enumerate(blob.weights):
-        actual, at = view.floats(i, kernel.size, bias=False)
+        actual, at = view.numbers(i, kernel, bias=False)
         assert at % 16 == 0
         np.testing.assert_array_equal(actual, kernel.ravel())
         if not len(bias):
             assert not view.call("weights", i, 1)
             continue
-        actual, at = view.floats(i, len(bias), bias=True)
+        actual, at = view.numbers(i, bias, bias=True)
         assert at % 16 == 0
         np.testing.assert_array_equal(actual, bias)
     for i, (_, indices) in enumerate(choices):

@@ -20,6 +20,7 @@ from random_nets import random_net
 import keras_tinytrain as ktt
 from keras_tinytrain import training, zoo
 from keras_tinytrain.heads import cosine_logits, cross_entropy
+from keras_tinytrain.quantization.scales import LARGEST_WEIGHT
 from keras_tinytrain.selection import select
 from keras_tinytrain.training import VECTOR_LENGTH
 
@@ -70,9 +71,37 @@ def check_gradients(device, images, labels, way):
         expected = np.r_[by_vector.ravel(), expected]
     actual = engine.trained(gradient=True)
     assert actual.shape == expected.shape
+    # Of an integer at the end of its range the step drops what leads out.
+    values = engine.trained()
+    out = (np.abs(values) >= limits(device)) & (values * actual < 0)
+    actual = np.where(out, 0, actual)
     largest = np.abs(expected).max()
     assert largest > 0
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=2e-5 * largest)
+
+
+def limits(device):
+    """Returns the largest magnitude of each number that trains."""
+    size = device.engine.trained().size - sum(map(row_size, *rows(device)))
+    parts = [np.full(size, np.inf)]  # Class vectors.
+    for layer, count in zip(*rows(device)):
+        weights = count * layer["weights"] // layer["channels"]
+        biases = count * (layer["biases"] > 0)
+        largest = np.inf, np.inf
+        if layer["type"]:
+            inner = device.model.network.layers[layer["name"]].layer
+            largest = LARGEST_WEIGHT, inner.bias_limit
+        parts += [np.full(weights, largest[0]), np.full(biases, largest[1])]
+    return np.concatenate(parts)
+
+
+def rows(device):
+    return device.blob.layers, device.counts
+
+
+def row_size(layer, count):
+    weights = layer["weights"] // layer["channels"]
+    return count * (weights + (layer["biases"] > 0))
 
 
 @pytest.mark.parametrize("seed", range(14))

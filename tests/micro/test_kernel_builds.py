@@ -64,7 +64,7 @@ def test_cortex_m_computes_the_same_bits(build_folder, expected, board, flags):
 
 
 def test_convolutions_sanitized(build_folder):
-    """Runs test_convolution_reference.py and test_arena.py in a process.
+    """Runs what needs no TensorFlow in a process.
 
     The runtime of AddressSanitizer has to come first there, so that what
     NumPy allocates lies between its red zones. TensorFlow is not imported.
@@ -88,6 +88,7 @@ def test_convolutions_sanitized(build_folder):
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
             *("-p", "no:xdist", f"--confcutdir={HERE}"),
             str(HERE / "test_convolution_reference.py"),
+            str(HERE / "test_int8_reference.py"),
             str(HERE / "test_arena.py"),
         ],
         env={

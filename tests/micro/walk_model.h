@@ -24,7 +24,14 @@ inline double WalkModel(const tinytrain::Model& model) {
     const Layer& layer = model.layer(op.layer);
     sum += strlen(model.name(layer.name));
     const uint32_t row = layer.weights / layer.channels;
-    for (uint32_t c = 0; c < layer.channels; ++c) {
+    for (uint32_t c = 0; c < layer.channels && layer.type == kInt8; ++c) {
+      const int8_t* kernel = model.stored_kernel(layer) + row * c;
+      for (uint32_t k = 0; k < row; ++k) sum += kernel[k];
+      sum += model.scales(layer)[c] + model.multipliers(layer)[c] +
+             model.shifts(layer)[c];
+      if (layer.biases > 0) sum += model.stored_bias(layer)[c];
+    }
+    for (uint32_t c = 0; c < layer.channels && layer.type != kInt8; ++c) {
       const float* kernel = model.kernel(layer) + row * c;
       for (uint32_t k = 0; k < row; ++k) sum += kernel[k];
       if (model.bias(layer) != nullptr) sum += model.bias(layer)[c];

@@ -85,6 +85,7 @@ struct Tensor {
 };
 
 const uint16_t kFloat32 = 0;
+const uint16_t kInt8 = 1;
 
 enum class Kind : uint16_t {
   kConv2D = 1,
@@ -96,6 +97,7 @@ enum class Kind : uint16_t {
   kMaxPool = 7,
   kActivation = 8,
   kRescale = 9,
+  kDequantize = 10,
 };
 
 enum class Activation : uint16_t { kNone = 0, kRelu = 1, kRelu6 = 2 };

@@ -22,7 +22,7 @@ const KnownSection kKnown[] = {
     {sizeof(format::Training), true, true},
     {sizeof(format::Choice), true, false},
     {sizeof(uint16_t), false, false},  // Plan indices.
-    {sizeof(float), false, true},      // Weights.
+    {sizeof(float), false, true},      // Weights, as words.
 };
 
 }  // namespace

@@ -26,7 +26,7 @@ enum class Flaw : uint8_t {
   kInputKind,      // Neither pixels nor features.
   kName,           // Outside the names, or names without an end.
   kTensorShape,    // Empty or too large.
-  kTensorType,     // Not float32.
+  kTensorType,     // Unknown, or none of the operation.
   kOperationKind,  // Unknown.
   kActivation,     // Unknown, or none of this kind of operation.
   kInput,          // A tensor that is not there before the operation.
@@ -37,7 +37,7 @@ enum class Flaw : uint8_t {
   kUnread,         // A tensor that nobody reads.
   kLayerLink,      // Layer and operation do not name each other.
   kLayerOrder,     // Indices that do not rise, or too large.
-  kWeightType,     // Not float32.
+  kWeightType,     // Not that of the tensors.
   kChannels,       // Of a layer and its operation differ.
   kWeightCount,    // Kernel, biases or scales of another shape.
   kWeightPlace,    // Outside the weights or not aligned.
@@ -45,10 +45,12 @@ enum class Flaw : uint8_t {
   kHeadKind,       // Unknown head or embedding.
   kDepth,          // Not that of the features.
   kWay,            // Fewer than 2 classes, or too many.
-  kScale,          // Not finite and positive.
+  kScale,          // Not finite and positive, or factors of others.
   kCriterion,      // Unknown criterion or cost model.
   kPlanLayer,      // Not there, or not in order.
   kPlanIndices,    // Not rising, too large, or outside their section.
+  kZeroPoint,      // Outside of int8.
+  kOverflow,       // Accumulators may leave 32 bits.
 };
 
 struct Refusal {
@@ -123,6 +125,26 @@ class Model {
     return reinterpret_cast<const float*>(blob_ + layer.bias);
   }
 
+  // The same of an int8 layer, and for each channel the scale of its weights
+  // and the factor (see `Requantization`) of its accumulators.
+  const int8_t* stored_kernel(const format::Layer& layer) const {
+    return reinterpret_cast<const int8_t*>(blob_ + layer.kernel);
+  }
+  const int32_t* stored_bias(const format::Layer& layer) const {
+    if (layer.biases == 0) return nullptr;
+    return reinterpret_cast<const int32_t*>(blob_ + layer.bias);
+  }
+  const float* scales(const format::Layer& layer) const {
+    return reinterpret_cast<const float*>(blob_ + layer.scale);
+  }
+  const int32_t* multipliers(const format::Layer& layer) const {
+    return reinterpret_cast<const int32_t*>(blob_ + layer.scale) +
+           layer.channels;
+  }
+  const int8_t* shifts(const format::Layer& layer) const {
+    return reinterpret_cast<const int8_t*>(multipliers(layer) + layer.channels);
+  }
+
   // Text of a field `name` or `cut`.
   const char* name(uint32_t offset) const {
     return reinterpret_cast<const char*>(At(kNames) + offset);
@@ -180,14 +202,17 @@ class Model {
   Refusal CheckCounts() const;
   Refusal CheckTensor(uint32_t i) const;
   Refusal CheckOperation(uint32_t i) const;
+  Refusal CheckTypes(uint32_t i) const;
   Refusal CheckOutputShape(uint32_t i) const;
   Refusal CheckRead(uint32_t tensor) const;
   Refusal CheckLayer(uint32_t i) const;
+  Refusal CheckWeights(uint32_t i) const;
+  Refusal CheckFactors(uint32_t i) const;
   Refusal CheckHead() const;
   Refusal CheckTraining() const;
   Refusal CheckChoice(uint32_t i) const;
   bool IsName(uint32_t offset) const { return offset < Count(kNames); }
-  bool AreWeights(uint32_t offset, uint32_t count) const;
+  bool AreWeights(uint32_t offset, uint64_t bytes) const;
 
   const uint8_t* blob_;                           // Null while closed.
   const format::Section* sections_[kKnownCount];  // Null if not there.

@@ -1,6 +1,7 @@
 // What `Model::Open` checks of each record.
 
 #include "tinytrain/finite.h"
+#include "tinytrain/kernels/requantization.h"
 #include "tinytrain/model.h"
 
 namespace tinytrain {
@@ -8,7 +9,16 @@ namespace {
 
 using format::Kind;
 
+const float kLeastScale = 1.17549435e-38f;  // Below, float32 loses digits.
+// Of the scales of a summand and the sum: what the arithmetic has room for.
+const float kMaxAddRatio = 65536.0f;
+const int kLeastShift = -13;  // Of factors from 2^-14
+const int kMostShift = 7;     // to 2^6.
+
 bool IsPositive(float value) { return IsFinite(value) && value > 0.0f; }
+
+// Whether it is the scale of stored numbers.
+bool IsScale(float value) { return IsFinite(value) && value >= kLeastScale; }
 
 bool HasWeights(Kind kind) {
   return kind == Kind::kConv2D || kind == Kind::kDepthwiseConv2D ||
@@ -60,8 +70,14 @@ Refusal Model::CheckTensor(uint32_t i) const {
     return Refusal::Of(Flaw::kTensorShape, i, format::kMaxSize / t.positions(),
                        t.channels);
   }
-  if (t.type != format::kFloat32) {
-    return Refusal::Of(Flaw::kTensorType, i, format::kFloat32, t.type);
+  if (t.type > format::kInt8) {
+    return Refusal::Of(Flaw::kTensorType, i, format::kInt8, t.type);
+  }
+  if (t.type == format::kFloat32) return Refusal::None();
+  if (!IsScale(t.scale)) return Refusal::Of(Flaw::kScale, i, 0, 0);
+  if (t.zero_point < -128 || t.zero_point > 127) {
+    return Refusal::Of(Flaw::kZeroPoint, i, 127,
+                       static_cast<uint32_t>(t.zero_point));
   }
   return Refusal::None();
 }
@@ -69,7 +85,7 @@ Refusal Model::CheckTensor(uint32_t i) const {
 Refusal Model::CheckOperation(uint32_t i) const {
   const format::Operation& op = operation(i);
   const uint32_t kind = static_cast<uint32_t>(op.kind);
-  const uint32_t last = static_cast<uint32_t>(Kind::kRescale);
+  const uint32_t last = static_cast<uint32_t>(Kind::kDequantize);
   if (kind < 1 || kind > last) {
     return Refusal::Of(Flaw::kOperationKind, i, last, kind);
   }
@@ -95,7 +111,43 @@ Refusal Model::CheckOperation(uint32_t i) const {
   if (!IsFinite(op.factor) || !IsFinite(op.summand)) {
     return Refusal::Of(Flaw::kFactor, i, 0, 0);
   }
-  return CheckOutputShape(i);
+  const Refusal refusal = CheckTypes(i);
+  return refusal.ok() ? CheckOutputShape(i) : refusal;
+}
+
+Refusal Model::CheckTypes(uint32_t i) const {
+  const format::Operation& op = operation(i);
+  const format::Tensor& in = tensor(op.input);
+  const format::Tensor& out = tensor(op.output);
+  uint16_t from = in.type;
+  uint16_t to = in.type;
+  if (op.kind == Kind::kRescale) from = to = format::kFloat32;
+  if (op.kind == Kind::kDequantize) {
+    from = format::kInt8;
+    to = format::kFloat32;
+  }
+  if (in.type != from) return Refusal::Of(Flaw::kTensorType, i, from, in.type);
+  if (out.type != to) return Refusal::Of(Flaw::kTensorType, i, to, out.type);
+  if (op.kind == Kind::kAdd && tensor(op.second).type != from) {
+    return Refusal::Of(Flaw::kTensorType, i, from, tensor(op.second).type);
+  }
+  if (out.type == format::kFloat32 || HasWeights(op.kind)) {
+    return Refusal::None();
+  }
+  if (op.kind == Kind::kAdd) {
+    const float second = tensor(op.second).scale;
+    const float largest = in.scale > second ? in.scale : second;
+    const bool fits = largest / out.scale <= kMaxAddRatio;
+    return fits ? Refusal::None() : Refusal::Of(Flaw::kScale, i, 0, 0);
+  }
+  // All others move numbers that stay as they are stored.
+  if (in.scale != out.scale) return Refusal::Of(Flaw::kScale, i, 0, 0);
+  if (in.zero_point != out.zero_point) {
+    return Refusal::Of(Flaw::kZeroPoint, i,
+                       static_cast<uint32_t>(in.zero_point),
+                       static_cast<uint32_t>(out.zero_point));
+  }
+  return Refusal::None();
 }
 
 Refusal Model::CheckOutputShape(uint32_t i) const {
@@ -156,11 +208,11 @@ Refusal Model::CheckRead(uint32_t tensor) const {
   return Refusal::Of(Flaw::kUnread, tensor, tensor, format::kAbsent);
 }
 
-bool Model::AreWeights(uint32_t offset, uint32_t count) const {
+bool Model::AreWeights(uint32_t offset, uint64_t bytes) const {
   const format::Section& weights = *sections_[kWeights];
   return offset >= weights.offset && offset % format::kSectionAlignment == 0 &&
          offset - weights.offset <= weights.size &&
-         count <= (weights.size - (offset - weights.offset)) / sizeof(float);
+         bytes <= weights.size - (offset - weights.offset);
 }
 
 Refusal Model::CheckLayer(uint32_t i) const {
@@ -179,12 +231,12 @@ Refusal Model::CheckLayer(uint32_t i) const {
     return Refusal::Of(Flaw::kLayerOrder, i, layer(i - 1).operation + 1,
                        l.operation);
   }
-  if (l.type != format::kFloat32) {
-    return Refusal::Of(Flaw::kWeightType, i, format::kFloat32, l.type);
-  }
   const format::Operation& op = operation(l.operation);
   const format::Tensor& in = tensor(op.input);
   const format::Tensor& out = tensor(op.output);
+  if (l.type != in.type) {
+    return Refusal::Of(Flaw::kWeightType, i, in.type, l.type);
+  }
   uint32_t inputs = in.channels;
   if (op.kind == Kind::kDepthwiseConv2D) inputs = 0;
   if (op.kind == Kind::kDense) inputs = in.size();
@@ -206,18 +258,69 @@ Refusal Model::CheckLayer(uint32_t i) const {
   if (l.biases != 0 && l.biases != l.channels) {
     return Refusal::Of(Flaw::kWeightCount, i, l.channels, l.biases);
   }
-  if (l.scales != 0) return Refusal::Of(Flaw::kWeightCount, i, 0, l.scales);
-  if (!AreWeights(l.kernel, l.weights)) {
-    return Refusal::Of(Flaw::kWeightPlace, i, sections_[kWeights]->offset,
-                       l.kernel);
-  }
-  if (l.biases != 0 && !AreWeights(l.bias, l.biases)) {
-    return Refusal::Of(Flaw::kWeightPlace, i, sections_[kWeights]->offset,
-                       l.bias);
-  }
+  const Refusal refusal = CheckWeights(i);
+  if (!refusal.ok()) return refusal;
   const uint64_t macs = static_cast<uint64_t>(l.weights) * out.positions();
   if (l.macs.value() != macs) {
     return Refusal::Of(Flaw::kMacs, i, static_cast<uint32_t>(macs), l.macs.low);
+  }
+  return Refusal::None();
+}
+
+// Where kernel, biases and factors lie, and what the latter are.
+Refusal Model::CheckWeights(uint32_t i) const {
+  const format::Layer& l = layer(i);
+  const bool stored = l.type == format::kInt8;
+  const uint32_t scales = stored ? l.channels : 0;
+  if (l.scales != scales) {
+    return Refusal::Of(Flaw::kWeightCount, i, scales, l.scales);
+  }
+  const uint32_t start = sections_[kWeights]->offset;
+  const uint64_t size = stored ? sizeof(int8_t) : sizeof(float);
+  if (!AreWeights(l.kernel, size * l.weights)) {
+    return Refusal::Of(Flaw::kWeightPlace, i, start, l.kernel);
+  }
+  if (l.biases != 0 && !AreWeights(l.bias, uint64_t{4} * l.biases)) {
+    return Refusal::Of(Flaw::kWeightPlace, i, start, l.bias);
+  }
+  if (!stored) return Refusal::None();
+  if (!AreWeights(l.scale, uint64_t{9} * l.channels)) {
+    return Refusal::Of(Flaw::kWeightPlace, i, start, l.scale);
+  }
+  return CheckFactors(i);
+}
+
+// The factors are input scale * weight scale / output scale, and neither they
+// nor the accumulators leave what the kernels compute exactly.
+Refusal Model::CheckFactors(uint32_t i) const {
+  const format::Layer& l = layer(i);
+  const format::Operation& op = operation(l.operation);
+  const format::Tensor& in = tensor(op.input);
+  const uint32_t above = static_cast<uint32_t>(127 - in.zero_point);
+  const uint32_t below = static_cast<uint32_t>(128 + in.zero_point);
+  const uint64_t products =
+      uint64_t{l.weights / l.channels} * 128 * (above > below ? above : below);
+  for (uint32_t c = 0; c < l.channels; ++c) {
+    const float scale = scales(l)[c];
+    if (!IsScale(scale)) return Refusal::Of(Flaw::kScale, i, 0, c);
+    const int32_t multiplier = multipliers(l)[c];
+    const int shift = shifts(l)[c];
+    if (multiplier < 1 << 30 || shift < kLeastShift || shift > kMostShift) {
+      return Refusal::Of(Flaw::kScale, i, 1, c);
+    }
+    const float factor = FactorOf(multiplier, shift);
+    const float real = in.scale * scale / tensor(op.output).scale;
+    if (!(real > factor * 0.9999f && real < factor * 1.0001f)) {
+      return Refusal::Of(Flaw::kScale, i, 2, c);
+    }
+    uint64_t sum = products;
+    if (l.biases != 0) {
+      const int64_t bias = stored_bias(l)[c];
+      sum += static_cast<uint64_t>(bias < 0 ? -bias : bias);
+    }
+    if (sum > (uint64_t{INT32_MAX} >> (shift > 0 ? shift : 0))) {
+      return Refusal::Of(Flaw::kOverflow, i, INT32_MAX, c);
+    }
   }
   return Refusal::None();
 }
@@ -227,6 +330,10 @@ Refusal Model::CheckHead() const {
   const format::Tensor& map = features();
   const uint32_t kind = static_cast<uint32_t>(h.kind);
   const uint32_t embedding = static_cast<uint32_t>(h.embedding);
+  if (map.type != format::kFloat32) {
+    return Refusal::Of(Flaw::kTensorType, tensor_count() - 1, format::kFloat32,
+                       map.type);
+  }
   if (kind > 1) return Refusal::Of(Flaw::kHeadKind, 0, 1, kind);
   if (embedding > 2) return Refusal::Of(Flaw::kHeadKind, 1, 2, embedding);
   uint32_t depth = map.channels;

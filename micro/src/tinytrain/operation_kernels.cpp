@@ -19,24 +19,37 @@ using format::Tensor;
 
 namespace {
 
+const float* Floats(const void* values) {
+  return static_cast<const float*>(values);
+}
+
 void Copy(const float* from, int count, float* to) {
   if (from != to) memcpy(to, from, count * sizeof(*to));
 }
 
 void RunAdd(const Operands& operands, int count, float* output) {
   if (output == operands.second) {
-    Add(operands.input, count, output);
+    Add(Floats(operands.input), count, output);
     return;
   }
-  Copy(operands.input, count, output);
+  Copy(Floats(operands.input), count, output);
   // Of a tensor added to itself `output` may be both.
-  Add(operands.second, count, output);
+  Add(Floats(operands.second), count, output);
 }
 
 void RunRescale(const Operation& operation, const float* input, int count,
                 float* output) {
   for (int i = 0; i < count; ++i) {
     output[i] = MultiplyAdd(input[i], operation.factor, operation.summand);
+  }
+}
+
+void RunDequantize(const Tensor& tensor, const void* input, int count,
+                   float* output) {
+  const int8_t* stored = static_cast<const int8_t*>(input);
+  for (int i = 0; i < count; ++i) {
+    output[i] =
+        static_cast<float>(stored[i] - tensor.zero_point) * tensor.scale;
   }
 }
 
@@ -71,62 +84,129 @@ Window WindowOf(const Model& model, const Operation& operation) {
   return window;
 }
 
-uint64_t ScratchBytes(const Model& model, const Operation& operation) {
+bool ReadsInt8(const Model& model, const Operation& operation) {
+  return model.tensor(operation.input).type == format::kInt8;
+}
+
+uint64_t ForwardScratchBytes(const Model& model, const Operation& operation) {
   if (operation.kind != Kind::kDepthwiseConv2D) return 0;
   const Window window = WindowOf(model, operation);
-  const size_t forward = DepthwiseConv2DForwardScratchBytes(window);
-  const size_t backward = DepthwiseConv2DBackwardInputScratchBytes(window);
-  return forward > backward ? forward : backward;
+  return ReadsInt8(model, operation)
+             ? DepthwiseConv2DForwardInt8ScratchBytes(window)
+             : DepthwiseConv2DForwardScratchBytes(window);
+}
+
+uint64_t BackwardScratchBytes(const Model& model, const Operation& operation) {
+  if (operation.kind != Kind::kDepthwiseConv2D) return 0;
+  const Window window = WindowOf(model, operation);
+  return ReadsInt8(model, operation)
+             ? DepthwiseConv2DBackwardInputInt8ScratchBytes(window)
+             : DepthwiseConv2DBackwardInputScratchBytes(window);
 }
 
 void RunForward(const Model& model, const Operation& operation,
-                const Operands& operands, float* output) {
+                const Operands& operands, void* to) {
+  if (ReadsInt8(model, operation) && operation.kind != Kind::kDequantize) {
+    RunForwardInt8(model, operation, operands, static_cast<int8_t*>(to));
+    return;
+  }
   const Window window = WindowOf(model, operation);
   const int count = window.output.size();
+  const float* input = Floats(operands.input);
+  float* output = static_cast<float*>(to);
   switch (operation.kind) {
     case Kind::kConv2D:
     case Kind::kDense:
-      Conv2DForward(window, operands.input, operands.filter, operands.bias,
+      Conv2DForward(window, input, operands.rows.filter, operands.rows.bias,
                     output);
       break;
     case Kind::kDepthwiseConv2D:
-      DepthwiseConv2DForward(window, operands.input, operands.filter,
-                             operands.bias, operands.scratch, output);
+      DepthwiseConv2DForward(window, input, operands.rows.filter,
+                             operands.rows.bias, operands.scratch, output);
       break;
     case Kind::kAdd:
       RunAdd(operands, count, output);
       break;
     case Kind::kGlobalAveragePool:
-      GlobalAveragePoolingForward(window.input, operands.input, output);
+      GlobalAveragePoolingForward(window.input, input, output);
       break;
     case Kind::kAveragePool:
-      AveragePoolingForward(window, operands.input, output);
+      AveragePoolingForward(window, input, output);
       break;
     case Kind::kMaxPool:
-      MaxPoolingForward(window, operands.input, output, operands.taps);
+      MaxPoolingForward(window, input, output, operands.taps);
       break;
     case Kind::kActivation:
-      Copy(operands.input, count, output);
+      Copy(input, count, output);
       break;
     case Kind::kRescale:
-      RunRescale(operation, operands.input, count, output);
+      RunRescale(operation, input, count, output);
+      break;
+    case Kind::kDequantize:
+      RunDequantize(model.tensor(operation.input), operands.input, count,
+                    output);
       break;
   }
   Clamp(operation.activation, count, output, operands.mask);
+}
+
+void ScaleGradient(const Model& model, const Operation& operation,
+                   float* gradient) {
+  const format::Layer& layer = model.layer(operation.layer);
+  const int32_t* multipliers = model.multipliers(layer);
+  const int8_t* shifts = model.shifts(layer);
+  const uint32_t positions = model.tensor(operation.output).positions();
+  for (uint32_t c = 0; c < layer.channels; ++c) {
+    const float factor = FactorOf(multipliers[c], shifts[c]);
+    float* to = gradient + c;
+    for (uint32_t p = positions; p > 0; --p) {
+      *to *= factor;
+      to += layer.channels;
+    }
+  }
+}
+
+float GradientShare(const Model& model, const Operation& operation,
+                    uint32_t input) {
+  const Tensor& from = model.tensor(input);
+  switch (operation.kind) {
+    case Kind::kRescale:
+      return operation.factor;
+    case Kind::kDequantize:
+      return from.scale;
+    case Kind::kAdd:
+      if (ReadsInt8(model, operation)) {
+        return from.scale / model.tensor(operation.output).scale;
+      }
+      return 1.0f;
+    default:
+      return 1.0f;
+  }
 }
 
 void RunBackwardInput(const Model& model, const Operation& operation,
                       const Operands& operands, const float* d_output,
                       float* d_input) {
   const Window window = WindowOf(model, operation);
+  const LayerRows& rows = operands.rows;
+  const bool stored = ReadsInt8(model, operation);
   switch (operation.kind) {
     case Kind::kConv2D:
     case Kind::kDense:
-      Conv2DBackwardInput(window, d_output, operands.filter, d_input);
+      if (stored) {
+        Conv2DBackwardInput(window, d_output, rows.stored_filter, d_input);
+      } else {
+        Conv2DBackwardInput(window, d_output, rows.filter, d_input);
+      }
       break;
     case Kind::kDepthwiseConv2D:
-      DepthwiseConv2DBackwardInput(window, d_output, operands.filter,
-                                   operands.scratch, d_input);
+      if (stored) {
+        DepthwiseConv2DBackwardInput(window, d_output, rows.stored_filter,
+                                     operands.scratch, d_input);
+      } else {
+        DepthwiseConv2DBackwardInput(window, d_output, rows.filter,
+                                     operands.scratch, d_input);
+      }
       break;
     case Kind::kGlobalAveragePool:
       GlobalAveragePoolingBackward(window.input, d_output, d_input);
@@ -143,13 +223,25 @@ void RunBackwardInput(const Model& model, const Operation& operation,
 }
 
 void RunBackwardFilter(const Model& model, const Operation& operation,
-                       const float* input, const float* d_output,
+                       const void* input, const float* d_output,
                        const Channels& channels, float* d_filter) {
   const Window window = WindowOf(model, operation);
-  if (operation.kind == Kind::kDepthwiseConv2D) {
-    DepthwiseConv2DBackwardFilter(window, input, d_output, channels, d_filter);
+  const bool depthwise = operation.kind == Kind::kDepthwiseConv2D;
+  if (ReadsInt8(model, operation)) {
+    const int8_t* stored = static_cast<const int8_t*>(input);
+    const int zero_point = model.tensor(operation.input).zero_point;
+    if (depthwise) {
+      DepthwiseConv2DBackwardFilter(window, stored, zero_point, d_output,
+                                    channels, d_filter);
+    } else {
+      Conv2DBackwardFilter(window, stored, zero_point, d_output, channels,
+                           d_filter);
+    }
+  } else if (depthwise) {
+    DepthwiseConv2DBackwardFilter(window, Floats(input), d_output, channels,
+                                  d_filter);
   } else {
-    Conv2DBackwardFilter(window, input, d_output, channels, d_filter);
+    Conv2DBackwardFilter(window, Floats(input), d_output, channels, d_filter);
   }
 }
 

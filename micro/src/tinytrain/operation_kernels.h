@@ -16,15 +16,32 @@ Shape ShapeOf(const format::Tensor& tensor);
 // position.
 Window WindowOf(const Model& model, const format::Operation& operation);
 
-// Bytes of scratch memory, of the forward pass and of the input gradient.
-uint64_t ScratchBytes(const Model& model, const format::Operation& operation);
+// Whether it reads stored int8 numbers, and whether a layer's weights are such.
+bool ReadsInt8(const Model& model, const format::Operation& operation);
+inline bool IsInt8(const format::Layer& layer) {
+  return layer.type == format::kInt8;
+}
 
-// What an operation reads besides its window.
-struct Operands {
-  const float* input;
-  const float* second;  // Of a sum.
+// Bytes of scratch memory, of the forward pass and of the input gradient.
+uint64_t ForwardScratchBytes(const Model& model,
+                             const format::Operation& operation);
+uint64_t BackwardScratchBytes(const Model& model,
+                              const format::Operation& operation);
+
+// Weights of a layer, either in float32 or in integers.
+struct LayerRows {
   Rows<float> filter;
   Rows<float> bias;
+  Rows<int8_t> stored_filter;
+  Rows<int32_t> stored_bias;
+};
+
+// What an operation reads besides its window: numbers of the type of their
+// tensors.
+struct Operands {
+  const void* input;
+  const void* second;  // Of a sum.
+  LayerRows rows;
   void* scratch;
   uint8_t* taps;  // Of max pooling; null when nothing is learned.
   uint8_t* mask;  // Of an activation; null when nothing is learned.
@@ -33,7 +50,30 @@ struct Operands {
 // Computes `output`, which may be one of the inputs where `Schedule::Reused`
 // says so.
 void RunForward(const Model& model, const format::Operation& operation,
-                const Operands& operands, float* output);
+                const Operands& operands, void* output);
+void RunForwardInt8(const Model& model, const format::Operation& operation,
+                    const Operands& operands, int8_t* output);
+// The same of a part of its window.
+void RunWindowInt8(const Model& model, const format::Operation& operation,
+                   const Window& window, const Operands& operands,
+                   int8_t* output);
+
+// A convolution and the depthwise layer behind it, row by row: of what lies
+// between there are as many rows as a window has.
+uint64_t StreamScratchBytes(const Model& model,
+                            const format::Operation& depthwise);
+void RunStreamed(const Model& model, const format::Operation& convolution,
+                 const format::Operation& depthwise, const Operands& first,
+                 const Operands& second, int8_t* output);
+
+// Turns the gradient of an int8 layer's output into that of its accumulators.
+void ScaleGradient(const Model& model, const format::Operation& operation,
+                   float* gradient);
+
+// What of the output's gradient is that of `input`, of an operation that hands
+// it on.
+float GradientShare(const Model& model, const format::Operation& operation,
+                    uint32_t input);
 
 // Adds to `d_input`. Not of those that work in place.
 void RunBackwardInput(const Model& model, const format::Operation& operation,
@@ -42,7 +82,7 @@ void RunBackwardInput(const Model& model, const format::Operation& operation,
 
 // Adds to `d_filter` the rows of `channels`.
 void RunBackwardFilter(const Model& model, const format::Operation& operation,
-                       const float* input, const float* d_output,
+                       const void* input, const float* d_output,
                        const Channels& channels, float* d_filter);
 
 }  // namespace tinytrain

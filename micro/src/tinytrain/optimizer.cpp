@@ -5,6 +5,7 @@
 #include "tinytrain/finite.h"
 #include "tinytrain/kernels/exponential.h"
 #include "tinytrain/kernels/multiply_add.h"
+#include "tinytrain/parameters.h"
 
 namespace tinytrain {
 namespace {
@@ -35,7 +36,53 @@ void Stepper::Reset(Optimizer optimizer, float momentum) {
   power1_ = power2_ = 1.0f;
 }
 
-Status Stepper::Step(float learning_rate, uint32_t examples,
+Units::Units(const Model& model, uint32_t floats, const uint16_t* counts,
+             const uint16_t* channels)
+    : model_(model),
+      counts_(counts),
+      channel_(channels),
+      floats_(floats),
+      layer_(0),
+      row_size_(0),
+      place_(0) {
+  Enter();
+}
+
+// Skips layers that train nothing.
+void Units::Enter() {
+  while (layer_ < model_.layer_count() && counts_[layer_] == 0) ++layer_;
+  place_ = 0;
+  if (layer_ < model_.layer_count()) row_size_ = RowSize(model_.layer(layer_));
+}
+
+Unit Units::Next() {
+  Unit unit = {0.0f, 0.0f};
+  if (floats_ > 0) {
+    --floats_;
+    return unit;
+  }
+  const format::Layer& layer = model_.layer(layer_);
+  const uint32_t count = counts_[layer_];
+  const uint32_t weights = count * row_size_;
+  const bool is_bias = place_ >= weights;
+  if (IsInt8(layer)) {
+    const uint32_t i = is_bias ? place_ - weights : place_ / row_size_;
+    unit.step = model_.scales(layer)[channel_[i]];
+    unit.limit = kLargestWeight;
+    if (is_bias) {
+      unit.step *= model_.tensor(model_.operation(layer.operation).input).scale;
+      unit.limit = BiasLimit(model_, layer);
+    }
+  }
+  if (++place_ == count * ChannelSize(layer)) {
+    channel_ += count;
+    ++layer_;
+    Enter();
+  }
+  return unit;
+}
+
+Status Stepper::Step(float learning_rate, uint32_t examples, const Units& units,
                      const TrainedNumbers& numbers) {
   const float power1 = power1_ * kBeta1;
   const float power2 = power2_ * kBeta2;
@@ -51,10 +98,12 @@ Status Stepper::Step(float learning_rate, uint32_t examples,
   bool finite = true;
   // Once to see whether all goes well, and then again to do it.
   for (int round = 0; round < 2 && finite; ++round) {
+    Units unit_of = units;
     for (uint32_t i = 0; i < numbers.size; ++i) {
       const Number now = {numbers.values[i], has_moment ? moments[i] : 0.0f,
                           has_square ? squares[i] : 0.0f};
-      const Number next = Next(rate, numbers.gradient[i] * share, now);
+      const Number next =
+          NextIn(unit_of.Next(), rate, numbers.gradient[i] * share, now);
       if (round == 0) {
         finite = finite && IsFinite(next.value) && IsFinite(next.moment) &&
                  IsFinite(next.square);
@@ -70,6 +119,19 @@ Status Stepper::Step(float learning_rate, uint32_t examples,
   power1_ = power1;
   power2_ = power2;
   return Status::Ok();
+}
+
+Stepper::Number Stepper::NextIn(const Unit& unit, float rate, float gradient,
+                                const Number& now) const {
+  if (unit.step == 0.0f) return Next(rate, gradient, now);
+  const float size = now.value < 0.0f ? -now.value : now.value;
+  if (size >= unit.limit && now.value * gradient < 0.0f) gradient = 0.0f;
+  Number real = now;
+  real.value *= unit.step;
+  Number next = Next(rate, gradient / unit.step, real);
+  // The integer takes the difference: no step changes no bit.
+  next.value = now.value + (next.value - real.value) / unit.step;
+  return next;
 }
 
 Stepper::Number Stepper::Next(float rate, float gradient,

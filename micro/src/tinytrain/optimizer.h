@@ -23,6 +23,35 @@ const float kFirstRate = 1e-3f;
 //   share  trained weights as a share of all of the network
 float LearningRate(float loss, uint32_t classes, float share);
 
+// What one of the numbers that train means.
+struct Unit {
+  float step;   // Real value of 1.0; 0 of a number that is real itself.
+  float limit;  // Of an integer: its largest magnitude.
+};
+
+// Tells this of all numbers, in order.
+class Units {
+ public:
+  // The first `floats` are real, those of the layers follow. `counts` has the
+  // trained channels of each, `channels` lists them.
+  Units(const Model& model, uint32_t floats, const uint16_t* counts,
+        const uint16_t* channels);
+
+  // Returns that of the next number.
+  Unit Next();
+
+ private:
+  void Enter();
+
+  const Model& model_;
+  const uint16_t* const counts_;
+  const uint16_t* channel_;  // The first one of the layer.
+  uint32_t floats_;          // Left of the ones that are real.
+  uint32_t layer_;
+  uint32_t row_size_;
+  uint32_t place_;  // In the slice of the layer.
+};
+
 // The numbers that train, `size` in each set: where and how they change.
 struct TrainedNumbers {
   float* values;
@@ -46,7 +75,10 @@ class Stepper {
   // Moves `numbers` against the mean gradient of `examples` and sets that to
   // 0. If any new value or moment is not finite, no value and no moment
   // changes, and it returns kNotFinite.
-  Status Step(float learning_rate, uint32_t examples,
+  // The optimizer sees integers as the real weights that they stand for, whose
+  // gradient is that of the integer / step: quantisation-aware scaling. At the
+  // end of its range an integer has no gradient that points further out.
+  Status Step(float learning_rate, uint32_t examples, const Units& units,
               const TrainedNumbers& numbers);
 
  private:
@@ -56,6 +88,8 @@ class Stepper {
     float square;  // Adam's moment of the squares.
   };
 
+  Number NextIn(const Unit& unit, float rate, float gradient,
+                const Number& now) const;
   Number Next(float rate, float gradient, const Number& now) const;
 
   Optimizer optimizer_;

@@ -5,6 +5,7 @@
 
 #include "tinytrain/kernels/rows.h"
 #include "tinytrain/model.h"
+#include "tinytrain/operation_kernels.h"
 #include "tinytrain/planner.h"
 
 namespace tinytrain {
@@ -19,6 +20,10 @@ inline uint32_t ChannelSize(const format::Layer& layer) {
   return RowSize(layer) + (layer.biases > 0 ? 1 : 0);
 }
 
+// The largest bias of an int8 layer, as keras_tinytrain.quantization.scales.
+float BiasLimit(const Model& model, const format::Layer& layer);
+const float kLargestWeight = 127.0f;
+
 // Sets of numbers as large as what trains: values, gradients, moments.
 inline uint32_t StateCount(Optimizer optimizer) {
   return 2 + static_cast<uint32_t>(optimizer);
@@ -27,10 +32,13 @@ inline uint32_t StateCount(Optimizer optimizer) {
 // The region `persistent`, which it does not own. While channels are scored:
 //   counts, all 0 | class vectors | scores
 // and while they train:
-//   counts | class vectors, slices | gradients | moments | channels
+//   counts | class vectors, slices | gradients | moments | stored biases |
+//   channels | stored rows
 // Counts and class vectors stay where they are. A slice is the rows of a
 // layer's trained channels, then their biases. What trains has a gradient and
 // moments in the same order: slices, and class vectors too of a linear head.
+// Slices of int8 layers are numbers in steps of the integers; the integers that
+// they are rounded to are the stored ones.
 class Parameters {
  public:
   Parameters() : model_(nullptr), counts_(nullptr) {}
@@ -72,8 +80,9 @@ class Parameters {
   uint32_t trained_weights() const;
 
   // Rows of a layer, the trained ones from their slice.
-  Rows<float> filter(uint32_t layer) const;
-  Rows<float> bias(uint32_t layer) const;
+  LayerRows rows(uint32_t layer) const;
+  // Rounds what trains of int8 layers, and saturates it.
+  void Store();
   Channels channels(uint32_t layer) const;
   // Values of a layer's slice.
   float* slice(uint32_t layer) const;
@@ -84,6 +93,8 @@ class Parameters {
 
  private:
   void CopyBase(uint32_t layer);
+  int8_t* stored_slice(uint32_t layer) const;
+  int32_t* stored_bias_slice(uint32_t layer) const;
 
   const Model* model_;
   Optimizer optimizer_;
@@ -94,7 +105,9 @@ class Parameters {
   float* slices_;
   float* trained_;  // The class vectors or the slices, whatever comes first.
   uint32_t trained_size_;
+  int32_t* stored_biases_;
   uint16_t* channels_;
+  int8_t* stored_rows_;
 };
 
 }  // namespace tinytrain

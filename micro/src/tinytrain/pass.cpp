@@ -23,6 +23,12 @@ uint32_t Pass::BlockCount(const Model& model) {
 }
 
 uint64_t Pass::ValueBytes(uint32_t tensor) const {
+  const format::Tensor& t = model_.tensor(tensor);
+  return uint64_t{t.size()} *
+         (t.type == format::kInt8 ? sizeof(int8_t) : sizeof(float));
+}
+
+uint64_t Pass::GradientBytes(uint32_t tensor) const {
   return uint64_t{model_.tensor(tensor).size()} * sizeof(float);
 }
 
@@ -32,9 +38,8 @@ uint64_t Pass::MaskBytesOf(uint32_t operation) const {
   return schedule_.KeepsTaps(operation) ? size : MaskBytes(size);
 }
 
-const float* Pass::Value(uint32_t tensor) const {
-  if (tensor == 0) return sample_;
-  return static_cast<const float*>(memory_->At(ValueBlock(tensor)));
+const void* Pass::Value(uint32_t tensor) const {
+  return tensor == 0 ? sample_ : memory_->At(ValueBlock(tensor));
 }
 
 float* Pass::Gradient(uint32_t tensor) const {
@@ -45,38 +50,57 @@ uint8_t* Pass::Mask(uint32_t operation) const {
   return static_cast<uint8_t*>(memory_->At(MaskBlock(operation)));
 }
 
-// What of the operands is there: scratch in both passes, the rest as kept.
+// What of the operands is there, but for scratch memory.
 Operands Pass::OperandsOf(uint32_t i) const {
   const Operation& op = model_.operation(i);
   Operands operands = {};
-  if (op.layer != kAbsent) {
-    operands.filter = parameters_->filter(op.layer);
-    operands.bias = parameters_->bias(op.layer);
-  }
-  if (ScratchBytes(model_, op) > 0) {
-    operands.scratch = memory_->At(ScratchBlock());
-  }
+  if (op.layer != kAbsent) operands.rows = parameters_->rows(op.layer);
   if (schedule_.KeepsTaps(i)) operands.taps = Mask(i);
   if (schedule_.KeepsMask(i)) operands.mask = Mask(i);
   return operands;
 }
 
-void Pass::Forward(const float* sample) {
+void Pass::Forward(const void* sample) {
   sample_ = sample;
   for (uint32_t i = 0; i < model_.operation_count(); ++i) ForwardOperation(i);
   memory_->Take(HeadBlock(), head_.bytes(), false);
   if (!memory_->counts_only()) {
     vectors_ = head_.Part(memory_->At(HeadBlock()));
-    head_.Embed(Value(features()), vectors_);
+    head_.Embed(static_cast<const float*>(Value(features())), vectors_);
   }
   if (schedule_.KeptUntil(features()) == kAbsent) {
     memory_->Release(ValueBlock(features()), ValueBytes(features()));
   }
 }
 
-void Pass::ForwardOperation(uint32_t i) {
+// Operation i and, with it, the one in front.
+void Pass::ForwardStreamed(uint32_t i) {
+  const Operation& made = model_.operation(i - 1);
   const Operation& op = model_.operation(i);
-  const uint64_t scratch = ScratchBytes(model_, op);
+  const uint64_t scratch = StreamScratchBytes(model_, op);
+  memory_->Take(ScratchBlock(), scratch, false);
+  memory_->Take(ValueBlock(op.output), ValueBytes(op.output),
+                schedule_.KeptUntil(op.output) != kAbsent);
+  if (!memory_->counts_only()) {
+    Operands first = OperandsOf(i - 1);
+    first.input = Value(made.input);
+    Operands second = OperandsOf(i);
+    second.scratch = memory_->At(ScratchBlock());
+    RunStreamed(model_, made, op, first, second,
+                static_cast<int8_t*>(memory_->At(ValueBlock(op.output))));
+  }
+  memory_->Release(ScratchBlock(), scratch);
+  ReleaseInputs(i - 1, kAbsent);
+}
+
+void Pass::ForwardOperation(uint32_t i) {
+  if (schedule_.Streams(i)) return;
+  if (i > 0 && schedule_.Streams(i - 1)) {
+    ForwardStreamed(i);
+    return;
+  }
+  const Operation& op = model_.operation(i);
+  const uint64_t scratch = ForwardScratchBytes(model_, op);
   const uint32_t reused = schedule_.Reused(i);
   if (schedule_.KeepsMask(i) || schedule_.KeepsTaps(i)) {
     memory_->Take(MaskBlock(i), MaskBytesOf(i), true);
@@ -89,8 +113,9 @@ void Pass::ForwardOperation(uint32_t i) {
                   schedule_.KeptUntil(op.output) != kAbsent);
   }
   if (!memory_->counts_only()) {
-    float* output = static_cast<float*>(memory_->At(ValueBlock(op.output)));
+    void* output = memory_->At(ValueBlock(op.output));
     Operands operands = OperandsOf(i);
+    if (scratch > 0) operands.scratch = memory_->At(ScratchBlock());
     operands.input = op.input == reused ? output : Value(op.input);
     if (op.second != kAbsent) {
       operands.second = op.second == reused ? output : Value(op.second);

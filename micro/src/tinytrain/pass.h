@@ -25,7 +25,7 @@ class Pass {
   static uint32_t BlockCount(const Model& model);
 
   // Computes the embedding of `sample`, which has the shape of tensor 0.
-  void Forward(const float* sample);
+  void Forward(const void* sample);
   const float* embedding() const { return vectors_.embedding; }
 
   // Computes the logits, `classes` of them.
@@ -54,19 +54,22 @@ class Pass {
   uint32_t ScratchBlock() const { return 3 * model_.tensor_count(); }
 
   uint64_t ValueBytes(uint32_t tensor) const;
+  uint64_t GradientBytes(uint32_t tensor) const;
   uint64_t MaskBytesOf(uint32_t operation) const;
   uint32_t features() const { return model_.tensor_count() - 1; }
 
-  const float* Value(uint32_t tensor) const;
+  const void* Value(uint32_t tensor) const;
   float* Gradient(uint32_t tensor) const;
   uint8_t* Mask(uint32_t operation) const;
   Operands OperandsOf(uint32_t operation) const;
 
   void ForwardOperation(uint32_t i);
+  void ForwardStreamed(uint32_t i);
   void ReleaseInputs(uint32_t i, uint32_t reused);
   void HeadBackward();
   void BackwardOperation(uint32_t i);
   void BackwardActivation(uint32_t i);
+  void Scale(uint32_t tensor, float factor);
   void Learn(uint32_t i);
   void AddGradients(uint32_t i);
   void AddScores(uint32_t i);
@@ -83,7 +86,7 @@ class Pass {
   const Parameters* const parameters_;
   WorkMemory* const memory_;
   const Head head_;
-  const float* sample_;
+  const void* sample_;
   HeadVectors vectors_;  // Inside the head's block.
 };
 

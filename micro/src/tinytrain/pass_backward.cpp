@@ -3,6 +3,7 @@
 #include "tinytrain/kernels/activation.h"
 #include "tinytrain/kernels/add.h"
 #include "tinytrain/kernels/conv2d.h"
+#include "tinytrain/kernels/multiply_add.h"
 #include "tinytrain/pass.h"
 
 namespace tinytrain {
@@ -11,6 +12,21 @@ using format::Activation;
 using format::kAbsent;
 using format::Kind;
 using format::Operation;
+
+namespace {
+
+// Adds what of a gradient is another one's.
+void AddShare(float share, const float* gradient, int count, float* to) {
+  if (share == 1.0f) {
+    Add(gradient, count, to);
+    return;
+  }
+  for (int k = 0; k < count; ++k) {
+    to[k] = MultiplyAdd(gradient[k], share, to[k]);
+  }
+}
+
+}  // namespace
 
 void Pass::Backward() {
   HeadBackward();
@@ -23,12 +39,12 @@ void Pass::Backward() {
 void Pass::HeadBackward() {
   const bool passes = schedule_.Passes(features());
   if (passes) {
-    memory_->Take(GradientBlock(features()), ValueBytes(features()), false);
+    memory_->Take(GradientBlock(features()), GradientBytes(features()), false);
   }
   if (!memory_->counts_only()) {
     vectors_ = head_.Part(memory_->At(HeadBlock()));
     float* d_features = passes ? Gradient(features()) : nullptr;
-    if (passes) memset(d_features, 0, ValueBytes(features()));
+    if (passes) memset(d_features, 0, GradientBytes(features()));
     const bool trains = schedule_.purpose() == Purpose::kTrain;
     head_.Backward(parameters_->class_vectors(), vectors_,
                    trains ? parameters_->d_class_vectors() : nullptr,
@@ -38,7 +54,12 @@ void Pass::HeadBackward() {
 }
 
 void Pass::BackwardOperation(uint32_t i) {
+  const Operation& op = model_.operation(i);
   BackwardActivation(i);
+  if (op.layer != kAbsent && IsInt8(model_.layer(op.layer)) &&
+      !memory_->counts_only()) {
+    ScaleGradient(model_, op, Gradient(op.output));
+  }
   if (schedule_.Learns(i)) Learn(i);
   ReleaseKept(i);
   Propagate(i);
@@ -88,21 +109,23 @@ void Pass::ReleaseKept(uint32_t i) {
 void Pass::Propagate(uint32_t i) {
   const Operation& op = model_.operation(i);
   if (op.kind == Kind::kAdd || op.kind == Kind::kActivation ||
-      op.kind == Kind::kRescale) {
+      op.kind == Kind::kRescale || op.kind == Kind::kDequantize) {
     PropagateInPlace(i);
     return;
   }
   if (schedule_.Passes(op.input)) {
-    const uint64_t scratch = ScratchBytes(model_, op);
+    const uint64_t scratch = BackwardScratchBytes(model_, op);
     const bool first = schedule_.LastReader(op.input) == i;
     if (first) {
-      memory_->Take(GradientBlock(op.input), ValueBytes(op.input), false);
+      memory_->Take(GradientBlock(op.input), GradientBytes(op.input), false);
     }
     if (scratch > 0) memory_->Take(ScratchBlock(), scratch, false);
     if (!memory_->counts_only()) {
       float* d_input = Gradient(op.input);
-      if (first) memset(d_input, 0, ValueBytes(op.input));
-      RunBackwardInput(model_, op, OperandsOf(i), Gradient(op.output), d_input);
+      if (first) memset(d_input, 0, GradientBytes(op.input));
+      Operands operands = OperandsOf(i);
+      if (scratch > 0) operands.scratch = memory_->At(ScratchBlock());
+      RunBackwardInput(model_, op, operands, Gradient(op.output), d_input);
     }
     if (scratch > 0) memory_->Release(ScratchBlock(), scratch);
     if (schedule_.KeepsTaps(i)) {
@@ -116,22 +139,24 @@ void Pass::Propagate(uint32_t i) {
 void Pass::PropagateInPlace(uint32_t i) {
   const Operation& op = model_.operation(i);
   const bool twice = op.second == op.input;
-  const float factor = op.kind == Kind::kRescale ? op.factor
-                       : twice                   ? 2.0f
-                                                 : 1.0f;
-  if (factor != 1.0f && !memory_->counts_only()) {
-    float* gradient = Gradient(op.output);
-    const uint32_t count = model_.tensor(op.output).size();
-    for (uint32_t k = 0; k < count; ++k) gradient[k] *= factor;
-  }
+  if (twice && !memory_->counts_only()) Scale(op.output, 2.0f);
   const uint32_t inputs[] = {op.input, op.second};
   HandOver(i, inputs, op.second == kAbsent || twice ? 1 : 2);
+}
+
+// Multiplies a gradient.
+void Pass::Scale(uint32_t tensor, float factor) {
+  if (factor == 1.0f) return;
+  float* gradient = Gradient(tensor);
+  const uint32_t count = model_.tensor(tensor).size();
+  for (uint32_t k = 0; k < count; ++k) gradient[k] *= factor;
 }
 
 // Adds the gradient to those inputs' that are there already, and turns it into
 // that of the others.
 void Pass::HandOver(uint32_t i, const uint32_t* inputs, uint32_t count) {
-  const uint32_t output = model_.operation(i).output;
+  const Operation& op = model_.operation(i);
+  const uint32_t output = op.output;
   uint32_t heirs[2];
   uint32_t heir_count = 0;
   for (uint32_t k = 0; k < count; ++k) {
@@ -139,8 +164,9 @@ void Pass::HandOver(uint32_t i, const uint32_t* inputs, uint32_t count) {
     if (schedule_.LastReader(inputs[k]) == i) {
       heirs[heir_count++] = inputs[k];
     } else if (!memory_->counts_only()) {
-      Add(Gradient(output), static_cast<int>(model_.tensor(output).size()),
-          Gradient(inputs[k]));
+      AddShare(GradientShare(model_, op, inputs[k]), Gradient(output),
+               static_cast<int>(model_.tensor(output).size()),
+               Gradient(inputs[k]));
     }
   }
   if (heir_count == 0) {
@@ -154,18 +180,20 @@ void Pass::HandOver(uint32_t i, const uint32_t* inputs, uint32_t count) {
     if (schedule_.SharesGradient(i)) {
       memory_->Borrow(GradientBlock(later), GradientBlock(heir));
     } else {
-      memory_->Take(GradientBlock(later), ValueBytes(later), false);
+      memory_->Take(GradientBlock(later), GradientBytes(later), false);
       if (!memory_->counts_only()) {
-        memcpy(Gradient(later), Gradient(output), ValueBytes(later));
+        memcpy(Gradient(later), Gradient(output), GradientBytes(later));
+        Scale(later, GradientShare(model_, op, later));
       }
     }
   }
   memory_->Rename(GradientBlock(output), GradientBlock(heir));
+  if (!memory_->counts_only()) Scale(heir, GradientShare(model_, op, heir));
 }
 
 void Pass::ReleaseGradient(uint32_t tensor) {
   if (schedule_.BorrowsGradient(tensor)) return;
-  memory_->Release(GradientBlock(tensor), ValueBytes(tensor));
+  memory_->Release(GradientBlock(tensor), GradientBytes(tensor));
 }
 
 }  // namespace tinytrain

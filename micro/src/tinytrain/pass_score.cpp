@@ -22,11 +22,12 @@ namespace {
 const uint32_t kRows = 2;
 
 // The sum over a row of weights times gradients; weights are `step` apart.
-float RowProduct(const float* weights, uint32_t step, const float* gradient,
+template <typename Weight>
+float RowProduct(const Weight* weights, uint32_t step, const float* gradient,
                  uint32_t size) {
   float sum = 0.0f;
   for (uint32_t k = 0; k < size; ++k) {
-    sum = MultiplyAdd(weights[k * step], gradient[k], sum);
+    sum = MultiplyAdd(static_cast<float>(weights[k * step]), gradient[k], sum);
   }
   return sum;
 }
@@ -53,7 +54,7 @@ void Pass::AddScores(uint32_t i) {
 void Pass::ScoreByOutput(uint32_t i, float* scores) {
   const uint32_t output = model_.operation(i).output;
   const Shape shape = ShapeOf(model_.tensor(output));
-  const float* values = Value(output);
+  const float* values = static_cast<const float*>(Value(output));
   const float* gradient = Gradient(output);
   for (int c = 0; c < shape.channels; ++c) {
     float sum = 0.0f;
@@ -74,7 +75,7 @@ void Pass::ScoreByInput(uint32_t i, float* scores) {
     const bool depthwise = op.kind == Kind::kDepthwiseConv2D;
     const uint32_t row = depthwise ? 1 : size;
     const uint32_t step = depthwise ? layer.channels : 1;
-    const float* bias = model_.bias(layer);
+    const bool stored = IsInt8(layer);
     float* d_filter = static_cast<float*>(memory_->At(ScratchBlock()));
     float* d_bias = d_filter + kRows * size;
     for (uint32_t c = 0; c < layer.channels; c += kRows) {
@@ -89,9 +90,18 @@ void Pass::ScoreByInput(uint32_t i, float* scores) {
       BiasBackward(ShapeOf(model_.tensor(op.output)), Gradient(op.output),
                    channels, d_bias);
       for (int k = 0; k < channels.count; ++k) {
-        float sum = RowProduct(model_.kernel(layer) + (c + k) * row, step,
-                               d_filter + k * size, size);
-        if (bias != nullptr) sum = MultiplyAdd(bias[c + k], d_bias[k], sum);
+        const float* d_row = d_filter + k * size;
+        const uint32_t at = (c + k) * row;
+        float sum =
+            stored ? RowProduct(model_.stored_kernel(layer) + at, step, d_row,
+                                size)
+                   : RowProduct(model_.kernel(layer) + at, step, d_row, size);
+        if (layer.biases > 0) {
+          const float bias =
+              stored ? static_cast<float>(model_.stored_bias(layer)[c + k])
+                     : model_.bias(layer)[c + k];
+          sum = MultiplyAdd(bias, d_bias[k], sum);
+        }
         scores[c + k] = MultiplyAdd(sum, sum, scores[c + k]);
       }
     }

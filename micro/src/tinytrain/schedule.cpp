@@ -17,6 +17,20 @@ bool WorksInPlace(Kind kind) {
          kind == Kind::kRescale;
 }
 
+// Numbers of a tensor from which on its rows are streamed.
+const uint32_t kStreamedSize = 32768;
+
+bool HasWeights(const Operation& op) { return op.layer != kAbsent; }
+
+// Whether a depthwise layer in int8 may write over what it reads.
+bool SlidesInPlace(const Model& model, const Operation& op) {
+  const format::Tensor& in = model.tensor(op.input);
+  const format::Tensor& out = model.tensor(op.output);
+  return op.kind == Kind::kDepthwiseConv2D && in.type == format::kInt8 &&
+         op.stride_down == 1 && op.stride_across == 1 &&
+         in.height == out.height && in.width == out.width;
+}
+
 }  // namespace
 
 Schedule::Schedule(const Model& model, Purpose purpose, const uint16_t* counts)
@@ -40,6 +54,8 @@ bool Schedule::Learns(uint32_t operation) const {
 
 bool Schedule::ScoresByOutput(uint32_t operation) const {
   const Operation& op = model_.operation(operation);
+  // Stored outputs are rounded, the sum is not.
+  if (model_.tensor(op.input).type == format::kInt8) return false;
   return model_.tensor(op.output).size() <= model_.tensor(op.input).size();
 }
 
@@ -81,9 +97,22 @@ uint32_t Schedule::KeptUntil(uint32_t tensor) const {
   return kAbsent;
 }
 
-uint32_t Schedule::Reused(uint32_t operation) const {
+bool Schedule::Streams(uint32_t operation) const {
+  const uint32_t next = operation + 1;
+  if (next >= model_.operation_count()) return false;
   const Operation& op = model_.operation(operation);
-  if (!WorksInPlace(op.kind)) return kAbsent;
+  const Operation& reader = model_.operation(next);
+  const format::Tensor& tensor = model_.tensor(op.output);
+  return op.kind == Kind::kConv2D && tensor.type == format::kInt8 &&
+         tensor.size() >= kStreamedSize &&
+         reader.kind == Kind::kDepthwiseConv2D && reader.input == op.output &&
+         LastReader(op.output) == next && !Passes(reader.output);
+}
+
+uint32_t Schedule::Reused(uint32_t operation) const {
+  if (operation > 0 && Streams(operation - 1)) return kAbsent;
+  const Operation& op = model_.operation(operation);
+  if (!WorksInPlace(op.kind) && !SlidesInPlace(model_, op)) return kAbsent;
   const uint32_t inputs[] = {op.input, op.second};
   for (uint32_t tensor : inputs) {
     // Tensor 0 is the caller's.
@@ -97,7 +126,9 @@ uint32_t Schedule::Reused(uint32_t operation) const {
 
 bool Schedule::KeepsMask(uint32_t operation) const {
   const Operation& op = model_.operation(operation);
-  return op.activation != Activation::kNone && Passes(op.output);
+  const bool cuts = model_.tensor(op.output).type == format::kInt8 &&
+                    (HasWeights(op) || op.kind == Kind::kAdd);
+  return (cuts || op.activation != Activation::kNone) && Passes(op.output);
 }
 
 bool Schedule::KeepsTaps(uint32_t operation) const {
@@ -107,7 +138,8 @@ bool Schedule::KeepsTaps(uint32_t operation) const {
 
 bool Schedule::SharesGradient(uint32_t operation) const {
   const Operation& op = model_.operation(operation);
-  if (op.kind != Kind::kAdd || op.input == op.second || !Passes(op.input) ||
+  if (op.kind != Kind::kAdd || op.input == op.second ||
+      model_.tensor(op.output).type == format::kInt8 || !Passes(op.input) ||
       !Passes(op.second) || LastReader(op.input) != operation ||
       LastReader(op.second) != operation) {
     return false;

@@ -51,14 +51,19 @@ class Schedule {
   // The input whose memory the output takes over, or kAbsent.
   uint32_t Reused(uint32_t operation) const;
 
-  // Whether the operation keeps a bit of each output: where the gradient of
-  // its activation passes.
+  // Whether the output of a convolution is never there as a whole: the
+  // depthwise layer behind it, which alone reads it, asks for its rows. Of
+  // large int8 tensors that nothing is learned from.
+  bool Streams(uint32_t operation) const;
+
+  // Whether the operation keeps a bit of each output: where the gradient
+  // passes, as neither activation nor int8 cut it off.
   bool KeepsMask(uint32_t operation) const;
   // Or which number of each window was the largest.
   bool KeepsTaps(uint32_t operation) const;
 
   // Whether the gradient of a sum serves as that of both summands at once, the
-  // later of which only reads it.
+  // later of which only reads it. In int8 each summand has a share of its own.
   bool SharesGradient(uint32_t operation) const;
   // Whether a tensor's gradient is such a loan.
   bool BorrowsGradient(uint32_t tensor) const;

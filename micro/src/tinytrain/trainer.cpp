@@ -77,7 +77,7 @@ Status Trainer::BeginScoring() {
   return Status::Ok();
 }
 
-Status Trainer::Score(const float* sample, uint32_t label) {
+Status Trainer::Score(const void* sample, uint32_t label) {
   if (state_ != State::kScoring) return WrongState();
   float loss = 0.0f;
   const Status status = Send(Purpose::kScore, sample, label, &loss);
@@ -121,7 +121,7 @@ Status Trainer::Plan(const Selection& selection) {
   return Status::Ok();
 }
 
-Status Trainer::Accumulate(const float* sample, uint32_t label, float* loss) {
+Status Trainer::Accumulate(const void* sample, uint32_t label, float* loss) {
   if (state_ != State::kTraining) return WrongState();
   if (loss == nullptr) return BadArgument();
   const Status status = Send(Purpose::kTrain, sample, label, loss);
@@ -137,7 +137,12 @@ Status Trainer::Update() {
   const TrainedNumbers numbers = {parameters_.trained(), parameters_.gradient(),
                                   parameters_.moment(0),
                                   parameters_.trained_size()};
-  const Status status = stepper_.Step(rate_, examples_, numbers);
+  const uint32_t floats =
+      parameters_.d_class_vectors() ? parameters_.class_vectors_size() : 0;
+  const Units units(*model_, floats, parameters_.counts(),
+                    parameters_.channels());
+  const Status status = stepper_.Step(rate_, examples_, units, numbers);
+  if (status.ok()) parameters_.Store();
   if (status.ok() && finds_rate_) {
     const uint32_t weights = parameters_.trained_weights();
     const float share = static_cast<float>(weights > 0 ? weights : 1) /
@@ -151,7 +156,7 @@ Status Trainer::Update() {
   return status;
 }
 
-Status Trainer::Predict(const float* sample, uint32_t* label, float* logits) {
+Status Trainer::Predict(const void* sample, uint32_t* label, float* logits) {
   if (state_ == State::kClosed || state_ == State::kReady ||
       state_ == State::kRevisiting) {
     return WrongState();
@@ -178,7 +183,7 @@ Status Trainer::Predict(const float* sample, uint32_t* label, float* logits) {
 }
 
 // Sends a sample there and back.
-Status Trainer::Send(Purpose purpose, const float* sample, uint32_t label,
+Status Trainer::Send(Purpose purpose, const void* sample, uint32_t label,
                      float* loss) {
   Status status = CheckExample(sample, label);
   if (!status.ok()) return status;
@@ -200,13 +205,15 @@ WorkMemory Trainer::Memory() const {
   return WorkMemory(Pass::BlockCount(*model_), regions_.work, work_bytes_);
 }
 
-Status Trainer::CheckSample(const float* sample) const {
-  const uint32_t size = model_->tensor(0).size();
-  const bool good = sample != nullptr && AllFinite(sample, size);
+Status Trainer::CheckSample(const void* sample) const {
+  if (sample == nullptr) return BadArgument();
+  const format::Tensor& input = model_->tensor(0);
+  const bool good = input.type == format::kInt8 ||
+                    AllFinite(static_cast<const float*>(sample), input.size());
   return good ? Status::Ok() : BadArgument();
 }
 
-Status Trainer::CheckExample(const float* sample, uint32_t label) const {
+Status Trainer::CheckExample(const void* sample, uint32_t label) const {
   return label < setup_.classes ? CheckSample(sample) : BadArgument();
 }
 

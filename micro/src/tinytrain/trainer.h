@@ -33,8 +33,9 @@ struct Regions {
 //   Predict, Save                          (as soon as all are observed)
 // or, after Init, only
 //   Load, Predict
-// A sample is tensor 0 of the model, a label is below `setup.classes`. A call
-// that is refused changes nothing, unless it says so. Codes of all calls:
+// A sample is tensor 0 of the model, floats or stored int8 numbers; a label is
+// below `setup.classes`. A call that is refused changes nothing, unless it says
+// so. Codes of all calls:
 //   kWrongState   the call is out of turn
 //   kBadArgument  a label too large, a sample that is not finite, a selection
 //                 of another model
@@ -55,11 +56,11 @@ class Trainer {
   // Adds the embedding to the mean of its class, where class vectors start.
   // The first one after another call starts all classes anew. Not after the
   // first `Score` or `Accumulate`.
-  Status Observe(const float* sample, uint32_t label);
+  Status Observe(const void* sample, uint32_t label);
 
   // Adds the squared gradient through each channel of the candidates. The
   // class vectors are held fixed.
-  Status Score(const float* sample, uint32_t label);
+  Status Score(const void* sample, uint32_t label);
 
   // Turns the sums into Fisher potentials. kNotFinite if one of them is not.
   Status EndScoring();
@@ -74,7 +75,7 @@ class Trainer {
   Status Plan(const Selection& selection);
 
   // Adds the gradient of one sample; writes its loss.
-  Status Accumulate(const float* sample, uint32_t label, float* loss);
+  Status Accumulate(const void* sample, uint32_t label, float* loss);
 
   // Takes a step along the mean gradient of the samples since the last one,
   // of which there is at least one. kNotFinite drops that gradient and changes
@@ -84,14 +85,14 @@ class Trainer {
   // Adds the embedding to the mean of its class, as the trained network makes
   // it. Not between `Accumulate` and `Update`. Only `Revisit` and `Settle` may
   // follow, or a new start.
-  Status Revisit(const float* sample, uint32_t label);
+  Status Revisit(const void* sample, uint32_t label);
 
   // Ends the training: class vectors become the means, those of a linear head
   // a part of the way. Only predictions may follow, or a new start.
   Status Settle();
 
   // Writes the class that is most likely, and all logits unless null.
-  Status Predict(const float* sample, uint32_t* label, float* logits);
+  Status Predict(const void* sample, uint32_t* label, float* logits);
 
   // Writes all that was learned under the plan, see `SaveCheckpoint`. Not
   // between `Revisit` and `Settle`. Ends the observing, as a prediction does.
@@ -121,14 +122,13 @@ class Trainer {
   // Of the class vectors.
   enum class Vectors : uint8_t { kNone, kSums, kSet };
 
-  Status CheckSample(const float* sample) const;
-  Status CheckExample(const float* sample, uint32_t label) const;
+  Status CheckSample(const void* sample) const;
+  Status CheckExample(const void* sample, uint32_t label) const;
   Status SetVectors();
-  Status AddEmbedding(const float* sample, uint32_t label, float* sums,
+  Status AddEmbedding(const void* sample, uint32_t label, float* sums,
                       bool first);
   bool Trains() const;
-  Status Send(Purpose purpose, const float* sample, uint32_t label,
-              float* loss);
+  Status Send(Purpose purpose, const void* sample, uint32_t label, float* loss);
   WorkMemory Memory() const;
 
   const Model* model_;

@@ -90,6 +90,7 @@ Status Trainer::Load(const Storage& storage) {
   const Trained trained = {layers, count, parameters_.class_vectors(),
                            setup_.classes};
   status = checkpoint.Read(trained);
+  if (status.ok()) parameters_.Store();
   // All or nothing: half of a checkpoint must not predict.
   state_ = status.ok() ? State::kSettled : State::kReady;
   vectors_ = status.ok() ? Vectors::kSet : Vectors::kNone;

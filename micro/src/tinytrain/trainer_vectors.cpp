@@ -15,7 +15,7 @@ bool Trainer::Trains() const {
          state_ == State::kSettled;
 }
 
-Status Trainer::Observe(const float* sample, uint32_t label) {
+Status Trainer::Observe(const void* sample, uint32_t label) {
   const bool scoring = state_ == State::kScoring && examples_ == 0;
   const bool training = state_ == State::kTraining && !trained_;
   if (!scoring && !training) return Status::Error(Code::kWrongState);
@@ -25,7 +25,7 @@ Status Trainer::Observe(const float* sample, uint32_t label) {
   return status;
 }
 
-Status Trainer::Revisit(const float* sample, uint32_t label) {
+Status Trainer::Revisit(const void* sample, uint32_t label) {
   const bool first = state_ == State::kTraining && examples_ == 0 &&
                      vectors_ != Vectors::kNone;
   if (!first && state_ != State::kRevisiting) {
@@ -58,7 +58,7 @@ Status Trainer::Settle() {
 }
 
 // Adds the embedding of a sample to that of its class, `first` in zeros.
-Status Trainer::AddEmbedding(const float* sample, uint32_t label, float* sums,
+Status Trainer::AddEmbedding(const void* sample, uint32_t label, float* sums,
                              bool first) {
   const Status status = CheckExample(sample, label);
   if (!status.ok()) return status;

@@ -112,6 +112,13 @@ def main() -> None:
         SEEDS.mkdir(exist_ok=True)
         (SEEDS / f"{name}.ttnb").write_bytes(data)
     write_checkpoints(data)
+    rng = np.random.default_rng(0)
+    images = rng.uniform(-1, 3, (16, 7, 6, 2)).astype("float32")
+    model = ktt.quantize(ktt.wrap(block()), images)
+    with tempfile.TemporaryDirectory() as folder:
+        result = ktt.export_micro(model, folder, from_pixels=True)
+        content = result.blob.read_bytes()
+    (SEEDS / "block_int8.ttnb").write_bytes(content)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "tinytrain/kernels/requantization.h"
+
 namespace tinytrain {
 namespace {
 
@@ -40,6 +42,14 @@ void ReluForward(int count, float* values, uint8_t* mask) {
 
 void Relu6Forward(int count, float* values, uint8_t* mask) {
   Forward(count, kSix, kSix, values, mask);
+}
+
+void ClampForward(const int8_t* input, int count, int low, int high,
+                  int8_t* output, uint8_t* mask) {
+  if (mask != nullptr) memset(mask, 0, MaskBytes(count));
+  for (int i = 0; i < count; ++i) {
+    StoreClamped(input[i], low, high, i, output, mask);
+  }
 }
 
 void ReluBackward(const uint8_t* mask, int count, float* gradient) {

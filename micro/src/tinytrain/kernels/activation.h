@@ -18,6 +18,11 @@ void Relu6Forward(int count, float* values, uint8_t* mask);
 // Of both: turns d_output into d_input in place.
 void ReluBackward(const uint8_t* mask, int count, float* gradient);
 
+// Cuts stored int8 numbers off, from `low` to `high`. Here the bounds pass too.
+// `output` may be `input`; `mask` may be null.
+void ClampForward(const int8_t* input, int count, int low, int high,
+                  int8_t* output, uint8_t* mask);
+
 }  // namespace tinytrain
 
 #endif  // TINYTRAIN_KERNELS_ACTIVATION_H_

@@ -1,6 +1,7 @@
 #ifndef TINYTRAIN_KERNELS_CONV2D_H_
 #define TINYTRAIN_KERNELS_CONV2D_H_
 
+#include "tinytrain/kernels/requantization.h"
 #include "tinytrain/kernels/rows.h"
 #include "tinytrain/shape.h"
 
@@ -19,13 +20,27 @@ void Conv2DForward(const Window& window, const float* input,
                    const Rows<float>& filter, const Rows<float>& bias,
                    float* output);
 
+// Of stored int8 numbers. `mask` (one bit per output) may be null.
+void Conv2DForward(const Window& window, const int8_t* input,
+                   const Rows<int8_t>& filter, const Rows<int32_t>& bias,
+                   const Requantization& to, int8_t* output, uint8_t* mask);
+
 void Conv2DBackwardInput(const Window& window, const float* d_output,
                          const Rows<float>& filter, float* d_input);
+
+// The same with int8 weights.
+void Conv2DBackwardInput(const Window& window, const float* d_output,
+                         const Rows<int8_t>& filter, float* d_input);
 
 // Computes the rows of `channels` alone.
 void Conv2DBackwardFilter(const Window& window, const float* input,
                           const float* d_output, const Channels& channels,
                           float* d_filter);  // (channels.count, K, L, C)
+
+// The same of a stored input, less its zero point.
+void Conv2DBackwardFilter(const Window& window, const int8_t* input,
+                          int zero_point, const float* d_output,
+                          const Channels& channels, float* d_filter);
 
 // Of any layer with a bias: sums over positions.
 void BiasBackward(const Shape& output, const float* d_output,
@@ -39,6 +54,9 @@ namespace reference {
 void Conv2DForward(const Window& window, const float* input,
                    const Rows<float>& filter, const Rows<float>& bias,
                    float* output);
+void Conv2DForward(const Window& window, const int8_t* input,
+                   const Rows<int8_t>& filter, const Rows<int32_t>& bias,
+                   const Requantization& to, int8_t* output, uint8_t* mask);
 void Conv2DBackwardInput(const Window& window, const float* d_output,
                          const Rows<float>& filter, float* d_input);
 void Conv2DBackwardFilter(const Window& window, const float* input,

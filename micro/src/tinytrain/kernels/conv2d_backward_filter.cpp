@@ -21,7 +21,7 @@ TINYTRAIN_INLINE void AddProducts1(const TapView<Input>& view, int channel,
     const float* d = d_output_row;
     for (int i = view.columns; i > 0; --i) {
       Values values;
-      values.Load(x, lanes);
+      LoadValues(x, view.zero_point, lanes, &values);
       sum.AddProduct(*d, values);
       x += view.input_column;
       d += view.d_output_column;
@@ -49,7 +49,7 @@ TINYTRAIN_INLINE void AddProducts2(const TapView<Input>& view, int channel0,
     const float* d1 = d_output_row + channel1;
     for (int i = view.columns; i > 0; --i) {
       Octet<float> values;
-      values.Load(x, FourLanes());
+      LoadValues(x, view.zero_point, FourLanes(), &values);
       sum0.AddProduct(*d0, values);
       sum1.AddProduct(*d1, values);
       x += view.input_column;
@@ -90,21 +90,34 @@ void BackwardTap(const TapView<Input>& view, int in, int row_size,
   }
 }
 
-}  // namespace
-
-void Conv2DBackwardFilter(const Window& window, const float* input,
-                          const float* d_output, const Channels& channels,
-                          float* d_filter) {
+template <typename Input>
+void BackwardFilter(const Window& window, const Input* input, int zero_point,
+                    const float* d_output, const Channels& channels,
+                    float* d_filter) {
   const Window w = Flattened(window);
   const int in = w.input.channels;
   const int row_size = w.taps() * in;
   for (int k = 0; k < w.kernel_height; ++k) {
     for (int l = 0; l < w.kernel_width; ++l) {
-      const TapView<float> view(w, k, l, input, d_output);
+      const TapView<Input> view(w, k, l, input, zero_point, d_output);
       BackwardTap(view, in, row_size, channels, d_filter);
       d_filter += in;
     }
   }
+}
+
+}  // namespace
+
+void Conv2DBackwardFilter(const Window& window, const float* input,
+                          const float* d_output, const Channels& channels,
+                          float* d_filter) {
+  BackwardFilter(window, input, 0, d_output, channels, d_filter);
+}
+
+void Conv2DBackwardFilter(const Window& window, const int8_t* input,
+                          int zero_point, const float* d_output,
+                          const Channels& channels, float* d_filter) {
+  BackwardFilter(window, input, zero_point, d_output, channels, d_filter);
 }
 
 void BiasBackward(const Shape& output, const float* d_output,

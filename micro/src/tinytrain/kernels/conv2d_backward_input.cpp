@@ -137,10 +137,9 @@ void BackwardBlock(const Window& w, const float* d_output,
   }
 }
 
-}  // namespace
-
-void Conv2DBackwardInput(const Window& window, const float* d_output,
-                         const Rows<float>& filter, float* d_input) {
+template <typename Weight>
+void BackwardInput(const Window& window, const float* d_output,
+                   const Rows<Weight>& filter, float* d_input) {
   const int in = window.input.channels;
   int c = 0;
   for (; c + 4 <= in; c += 4) {
@@ -149,6 +148,18 @@ void Conv2DBackwardInput(const Window& window, const float* d_output,
   if (c < in) {
     BackwardBlock(window, d_output, filter, c, SomeLanes(in - c), d_input);
   }
+}
+
+}  // namespace
+
+void Conv2DBackwardInput(const Window& window, const float* d_output,
+                         const Rows<float>& filter, float* d_input) {
+  BackwardInput(window, d_output, filter, d_input);
+}
+
+void Conv2DBackwardInput(const Window& window, const float* d_output,
+                         const Rows<int8_t>& filter, float* d_input) {
+  BackwardInput(window, d_output, filter, d_input);
 }
 
 }  // namespace tinytrain

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "tinytrain/kernels/requantization.h"
 #include "tinytrain/kernels/rows.h"
 #include "tinytrain/shape.h"
 
@@ -20,9 +21,23 @@ void DepthwiseConv2DForward(const Window& window, const float* input,
                             const Rows<float>& filter, const Rows<float>& bias,
                             void* scratch, float* output);
 
+// Of stored int8 numbers. `mask` (one bit per output) may be null; `output` may
+// be `input` where both have one shape and strides are 1.
+size_t DepthwiseConv2DForwardInt8ScratchBytes(const Window& window);
+void DepthwiseConv2DForward(const Window& window, const int8_t* input,
+                            const Rows<int8_t>& filter,
+                            const Rows<int32_t>& bias, const Requantization& to,
+                            void* scratch, int8_t* output, uint8_t* mask);
+
 size_t DepthwiseConv2DBackwardInputScratchBytes(const Window& window);
 void DepthwiseConv2DBackwardInput(const Window& window, const float* d_output,
                                   const Rows<float>& filter, void* scratch,
+                                  float* d_input);
+
+// The same with int8 weights.
+size_t DepthwiseConv2DBackwardInputInt8ScratchBytes(const Window& window);
+void DepthwiseConv2DBackwardInput(const Window& window, const float* d_output,
+                                  const Rows<int8_t>& filter, void* scratch,
                                   float* d_input);
 
 // Computes the rows of `channels` alone; needs no scratch memory.
@@ -31,12 +46,21 @@ void DepthwiseConv2DBackwardFilter(const Window& window, const float* input,
                                    const Channels& channels,
                                    float* d_filter);  // (channels.count, K, L)
 
+// The same of a stored input, less its zero point.
+void DepthwiseConv2DBackwardFilter(const Window& window, const int8_t* input,
+                                   int zero_point, const float* d_output,
+                                   const Channels& channels, float* d_filter);
+
 // What the kernels above are tested against, bit for bit.
 namespace reference {
 
 void DepthwiseConv2DForward(const Window& window, const float* input,
                             const Rows<float>& filter, const Rows<float>& bias,
                             float* output);
+void DepthwiseConv2DForward(const Window& window, const int8_t* input,
+                            const Rows<int8_t>& filter,
+                            const Rows<int32_t>& bias, const Requantization& to,
+                            int8_t* output, uint8_t* mask);
 void DepthwiseConv2DBackwardInput(const Window& window, const float* d_output,
                                   const Rows<float>& filter, float* d_input);
 void DepthwiseConv2DBackwardFilter(const Window& window, const float* input,

@@ -15,7 +15,7 @@ float SumProducts(const TapView<Input>& view, int channel) {
     const Input* x = input_row;
     const float* d = d_output_row;
     for (int i = view.columns; i > 0; --i) {
-      sum = MultiplyAdd(*d, static_cast<float>(*x), sum);
+      sum = MultiplyAdd(*d, ValueOf(*x, view.zero_point), sum);
       x += view.input_column;
       d += view.d_output_column;
     }
@@ -25,14 +25,13 @@ float SumProducts(const TapView<Input>& view, int channel) {
   return sum;
 }
 
-}  // namespace
-
-void DepthwiseConv2DBackwardFilter(const Window& window, const float* input,
-                                   const float* d_output,
-                                   const Channels& channels, float* d_filter) {
+template <typename Input>
+void BackwardFilter(const Window& window, const Input* input, int zero_point,
+                    const float* d_output, const Channels& channels,
+                    float* d_filter) {
   for (int k = 0; k < window.kernel_height; ++k) {
     for (int l = 0; l < window.kernel_width; ++l) {
-      const TapView<float> view(window, k, l, input, d_output);
+      const TapView<Input> view(window, k, l, input, zero_point, d_output);
       float* to = d_filter + k * window.kernel_width + l;
       for (int i = 0; i < channels.count; ++i) {
         *to += SumProducts(view, channels.index[i]);
@@ -40,6 +39,20 @@ void DepthwiseConv2DBackwardFilter(const Window& window, const float* input,
       }
     }
   }
+}
+
+}  // namespace
+
+void DepthwiseConv2DBackwardFilter(const Window& window, const float* input,
+                                   const float* d_output,
+                                   const Channels& channels, float* d_filter) {
+  BackwardFilter(window, input, 0, d_output, channels, d_filter);
+}
+
+void DepthwiseConv2DBackwardFilter(const Window& window, const int8_t* input,
+                                   int zero_point, const float* d_output,
+                                   const Channels& channels, float* d_filter) {
+  BackwardFilter(window, input, zero_point, d_output, channels, d_filter);
 }
 
 }  // namespace tinytrain

@@ -56,17 +56,11 @@ void BackwardPanel(const Window& w, const float* d_output, const Weight* panel,
   }
 }
 
-}  // namespace
-
-size_t DepthwiseConv2DBackwardInputScratchBytes(const Window& window) {
-  return kPanelChannels * window.taps() * sizeof(float);
-}
-
-void DepthwiseConv2DBackwardInput(const Window& window, const float* d_output,
-                                  const Rows<float>& filter, void* scratch,
-                                  float* d_input) {
+template <typename Weight>
+void BackwardInput(const Window& window, const float* d_output,
+                   const Rows<Weight>& filter, void* scratch, float* d_input) {
   const int channels = window.input.channels;
-  Panel<float> panel(window, filter, scratch);
+  Panel<Weight> panel(window, filter, scratch);
   for (int c = 0; c < channels; c += kPanelChannels) {
     if (c + kPanelChannels <= channels) {
       const FourLanes four = {};
@@ -78,6 +72,28 @@ void DepthwiseConv2DBackwardInput(const Window& window, const float* d_output,
                     d_input + c);
     }
   }
+}
+
+}  // namespace
+
+size_t DepthwiseConv2DBackwardInputScratchBytes(const Window& window) {
+  return kPanelChannels * window.taps() * sizeof(float);
+}
+
+void DepthwiseConv2DBackwardInput(const Window& window, const float* d_output,
+                                  const Rows<float>& filter, void* scratch,
+                                  float* d_input) {
+  BackwardInput(window, d_output, filter, scratch, d_input);
+}
+
+size_t DepthwiseConv2DBackwardInputInt8ScratchBytes(const Window& window) {
+  return kPanelChannels * window.taps() * sizeof(int8_t);
+}
+
+void DepthwiseConv2DBackwardInput(const Window& window, const float* d_output,
+                                  const Rows<int8_t>& filter, void* scratch,
+                                  float* d_input) {
+  BackwardInput(window, d_output, filter, scratch, d_input);
 }
 
 }  // namespace tinytrain

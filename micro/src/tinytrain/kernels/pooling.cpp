@@ -22,6 +22,52 @@ Region Whole(const Shape& shape) {
   return region;
 }
 
+// The mean of one channel, halves rounded away from zero.
+int8_t AverageOf(const Shape& shape, const Region& region,
+                 const int8_t* input) {
+  int32_t sum = 0;
+  for (int y = 0; y < region.height; ++y) {
+    const int8_t* from =
+        input + ((region.top + y) * shape.width + region.left) * shape.channels;
+    for (int x = 0; x < region.width; ++x) {
+      sum += *from;
+      from += shape.channels;
+    }
+  }
+  const int32_t count = region.height * region.width;
+  const int32_t half = sum < 0 ? -(count / 2) : count / 2;
+  return static_cast<int8_t>((sum + half) / count);
+}
+
+template <typename Value>
+void TakeLargest(const Window& window, const Value* input, Value* output,
+                 uint8_t* taps) {
+  const int channels = window.input.channels;
+  for (int y = 0; y < window.output.height; ++y) {
+    for (int x = 0; x < window.output.width; ++x) {
+      const Region region = RegionAt(window, y, x);
+      for (int c = 0; c < channels; ++c) {
+        const Value* corner =
+            input + (region.top * window.input.width + region.left) * channels +
+            c;
+        Value largest = *corner;
+        int tap = 0;
+        for (int k = 0; k < region.height; ++k) {
+          for (int l = 0; l < region.width; ++l) {
+            const Value value = corner[(k * window.input.width + l) * channels];
+            if (value > largest || value != value) {
+              largest = value;
+              tap = k * window.kernel_width + l;
+            }
+          }
+        }
+        *output++ = largest;
+        if (taps != nullptr) *taps++ = static_cast<uint8_t>(tap);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void RegionAverageForward(const Shape& input_shape, const Region& region,
@@ -59,6 +105,13 @@ void GlobalAveragePoolingForward(const Shape& input_shape, const float* input,
   RegionAverageForward(input_shape, Whole(input_shape), input, output);
 }
 
+void GlobalAveragePoolingForward(const Shape& input_shape, const int8_t* input,
+                                 int8_t* output) {
+  for (int c = 0; c < input_shape.channels; ++c) {
+    output[c] = AverageOf(input_shape, Whole(input_shape), input + c);
+  }
+}
+
 void GlobalAveragePoolingBackward(const Shape& input_shape,
                                   const float* d_output, float* d_input) {
   RegionAverageBackward(input_shape, Whole(input_shape), d_output, d_input);
@@ -70,6 +123,18 @@ void AveragePoolingForward(const Window& window, const float* input,
     for (int x = 0; x < window.output.width; ++x) {
       RegionAverageForward(window.input, RegionAt(window, y, x), input, output);
       output += window.output.channels;
+    }
+  }
+}
+
+void AveragePoolingForward(const Window& window, const int8_t* input,
+                           int8_t* output) {
+  for (int y = 0; y < window.output.height; ++y) {
+    for (int x = 0; x < window.output.width; ++x) {
+      const Region region = RegionAt(window, y, x);
+      for (int c = 0; c < window.input.channels; ++c) {
+        *output++ = AverageOf(window.input, region, input + c);
+      }
     }
   }
 }
@@ -87,30 +152,12 @@ void AveragePoolingBackward(const Window& window, const float* d_output,
 
 void MaxPoolingForward(const Window& window, const float* input, float* output,
                        uint8_t* taps) {
-  const int channels = window.input.channels;
-  for (int y = 0; y < window.output.height; ++y) {
-    for (int x = 0; x < window.output.width; ++x) {
-      const Region region = RegionAt(window, y, x);
-      for (int c = 0; c < channels; ++c) {
-        const float* corner =
-            input + (region.top * window.input.width + region.left) * channels +
-            c;
-        float largest = *corner;
-        int tap = 0;
-        for (int k = 0; k < region.height; ++k) {
-          for (int l = 0; l < region.width; ++l) {
-            const float value = corner[(k * window.input.width + l) * channels];
-            if (value > largest || value != value) {
-              largest = value;
-              tap = k * window.kernel_width + l;
-            }
-          }
-        }
-        *output++ = largest;
-        if (taps != nullptr) *taps++ = static_cast<uint8_t>(tap);
-      }
-    }
-  }
+  TakeLargest(window, input, output, taps);
+}
+
+void MaxPoolingForward(const Window& window, const int8_t* input,
+                       int8_t* output, uint8_t* taps) {
+  TakeLargest(window, input, output, taps);
 }
 
 void MaxPoolingBackward(const Window& window, const uint8_t* taps,

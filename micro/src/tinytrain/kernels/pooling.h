@@ -25,6 +25,10 @@ void RegionAverageBackward(const Shape& input_shape, const Region& region,
 
 void GlobalAveragePoolingForward(const Shape& input_shape, const float* input,
                                  float* output);  // (channels)
+// Of stored int8 numbers, which input and output store alike: rounds halves
+// away from zero.
+void GlobalAveragePoolingForward(const Shape& input_shape, const int8_t* input,
+                                 int8_t* output);
 void GlobalAveragePoolingBackward(const Shape& input_shape,
                                   const float* d_output, float* d_input);
 
@@ -32,6 +36,8 @@ void GlobalAveragePoolingBackward(const Shape& input_shape,
 // count, as in Keras.
 void AveragePoolingForward(const Window& window, const float* input,
                            float* output);
+void AveragePoolingForward(const Window& window, const int8_t* input,
+                           int8_t* output);
 void AveragePoolingBackward(const Window& window, const float* d_output,
                             float* d_input);
 
@@ -44,6 +50,8 @@ inline size_t MaxPoolingTapsBytes(const Window& window) {
 }
 void MaxPoolingForward(const Window& window, const float* input, float* output,
                        uint8_t* taps);
+void MaxPoolingForward(const Window& window, const int8_t* input,
+                       int8_t* output, uint8_t* taps);
 void MaxPoolingBackward(const Window& window, const uint8_t* taps,
                         const float* d_output, float* d_input);
 

@@ -1,0 +1,75 @@
+#ifndef TINYTRAIN_KERNELS_PAIRS_H_
+#define TINYTRAIN_KERNELS_PAIRS_H_
+
+#include <stdint.h>
+#include <string.h>
+
+#include "tinytrain/kernels/multiply_add.h"
+
+// Two 16-bit integers in a word, the first one low. Cortex-M4 and M7 multiply
+// and add both at once; the same in plain C++ for all other cores, and
+// wherever TINYTRAIN_PORTABLE is defined.
+#if defined(__ARM_FEATURE_SIMD32) && !defined(TINYTRAIN_PORTABLE)
+#define TINYTRAIN_PAIRS 1
+#else
+#define TINYTRAIN_PAIRS 0
+#endif
+
+namespace tinytrain {
+
+// Reads a word, which may lie anywhere.
+TINYTRAIN_INLINE uint32_t LoadWord(const void* from) {
+  uint32_t word;
+  memcpy(&word, from, sizeof(word));
+  return word;
+}
+
+TINYTRAIN_INLINE uint32_t MakePair(int first, int second) {
+  return static_cast<uint16_t>(first) | static_cast<uint32_t>(second) << 16;
+}
+
+#if TINYTRAIN_PAIRS
+
+// Returns sum + a.first * b.first + a.second * b.second.
+TINYTRAIN_INLINE int32_t AddPairProducts(uint32_t a, uint32_t b, int32_t sum) {
+  __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+  return sum;
+}
+
+// Of four int8 numbers in a word: the first and third, or the second and
+// fourth, as a pair, each with that of `offsets` added.
+TINYTRAIN_INLINE uint32_t WidenEven(uint32_t offsets, uint32_t bytes) {
+  uint32_t pair;
+  __asm__("sxtab16 %0, %1, %2" : "=r"(pair) : "r"(offsets), "r"(bytes));
+  return pair;
+}
+TINYTRAIN_INLINE uint32_t WidenOdd(uint32_t offsets, uint32_t bytes) {
+  uint32_t pair;
+  __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(pair) : "r"(offsets), "r"(bytes));
+  return pair;
+}
+TINYTRAIN_INLINE uint32_t WidenEven(uint32_t bytes) {
+  uint32_t pair;
+  __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(bytes));
+  return pair;
+}
+TINYTRAIN_INLINE uint32_t WidenOdd(uint32_t bytes) {
+  uint32_t pair;
+  __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes));
+  return pair;
+}
+
+#else
+
+TINYTRAIN_INLINE int32_t AddPairProducts(uint32_t a, uint32_t b, int32_t sum) {
+  const int32_t low = static_cast<int16_t>(a) * static_cast<int16_t>(b);
+  const int32_t high =
+      static_cast<int16_t>(a >> 16) * static_cast<int16_t>(b >> 16);
+  return sum + low + high;
+}
+
+#endif
+
+}  // namespace tinytrain
+
+#endif  // TINYTRAIN_KERNELS_PAIRS_H_
