@@ -4,11 +4,21 @@ Importing this makes int8 layers known to `wrap` (`masked`) and to Keras.
 """
 
 from keras_tinytrain.quantization import masked
-from keras_tinytrain.quantization.post_training import quantize
+from keras_tinytrain.quantization.post_training import (
+    quantize,
+    quantize_prefix,
+)
 from keras_tinytrain.quantization.published import imagenet
 from keras_tinytrain.quantization.saturation import (
     check_saturation,
     saturation,
 )
 
-__all__ = ["check_saturation", "imagenet", "masked", "quantize", "saturation"]
+__all__ = [
+    "check_saturation",
+    "imagenet",
+    "masked",
+    "quantize",
+    "quantize_prefix",
+    "saturation",
+]
