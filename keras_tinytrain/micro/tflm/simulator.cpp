@@ -50,6 +50,8 @@ struct Resolver {
 
 }  // namespace
 
+// All else stays inside of the library.
+#pragma GCC visibility push(default)
 extern "C" {
 
 // What `custom_op_registerers` of the wheel names.
@@ -151,3 +153,4 @@ int tinytrain_load(Tail* tail, uint8_t* slots, uint32_t slot_bytes,
 }
 
 }  // extern "C"
+#pragma GCC visibility pop
