@@ -233,11 +233,14 @@ class Device:
             )
         return sample
 
-    def _send(self, name: str, sample: np.ndarray, label: int, *more) -> None:
+    def _label(self, label: int) -> int:
         if not 0 <= label < self.classes:
             raise ValueError(
                 f"Expected a label from 0 to {self.classes - 1}. Received: "
                 f"label={label}"
             )
-        sample = self._sample(sample)
-        self._handle.call(name, sample, int(label), *more)
+        return int(label)
+
+    def _send(self, name: str, sample: np.ndarray, label: int, *more) -> None:
+        label = self._label(label)
+        self._handle.call(name, self._sample(sample), label, *more)

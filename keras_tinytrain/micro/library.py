@@ -21,19 +21,12 @@ _FLAGS = (
 # What else each library has: its own source, the folders of the engine, and
 # flags. The operator is there once for each kind of wheel.
 _TFLM = _FOLDER / "tflm"
-_TFLM_FLAGS = ("-fvisibility=hidden", f"-I{_TFLM}")
+_TFLM_FLAGS = ("-fvisibility=hidden",)
+_OPERATOR = _TFLM / "simulator.cpp", ("", "kernels", "tflm")
 _TARGETS = {
     "engine": (_FOLDER / "engine.cpp", ("", "kernels"), ()),
-    "classic": (
-        _TFLM / "simulator.cpp",
-        ("", "kernels", "tflm"),
-        _TFLM_FLAGS,
-    ),
-    "namespaced": (
-        _TFLM / "simulator.cpp",
-        ("", "kernels", "tflm"),
-        (*_TFLM_FLAGS, "-DTINYTRAIN_NEW_ABI"),
-    ),
+    "classic": (*_OPERATOR, _TFLM_FLAGS),
+    "namespaced": (*_OPERATOR, (*_TFLM_FLAGS, "-DTINYTRAIN_NEW_ABI")),
 }
 
 
@@ -102,7 +95,7 @@ def build(folder: pathlib.Path, target: str = "engine") -> pathlib.Path:
     os.close(handle)
     part = pathlib.Path(name)
     sources = [p for p in _files(target) if p.suffix == ".cpp"]
-    flags = *_FLAGS, *_TARGETS[target][2], f"-I{_SOURCES}"
+    flags = *_FLAGS, *_TARGETS[target][2], f"-I{_SOURCES}", f"-I{_TFLM}"
     try:
         _run(compiler, *flags, *sources, "-o", part)
         os.replace(part, path)
@@ -129,7 +122,7 @@ def _files(target: str) -> list[pathlib.Path]:
 def _key(compiler: str, target: str) -> str:
     """Returns a name of all that decides what is compiled."""
     flags = *_FLAGS, *_TARGETS[target][2]
-    digest = hashlib.sha256(" ".join(_FLAGS).encode())
+    digest = hashlib.sha256(" ".join(flags).encode())
     # What the compiler defines tells its version, and the processor that
     # "native" means: home folders are shared by different machines.
     digest.update(_run(compiler, *flags, "-dM", "-E", "-x", "c++", os.devnull))

@@ -33,11 +33,13 @@ class TailFile:
 
     def stored(self, image: np.ndarray) -> np.ndarray:
         """Returns an image as the model takes it, `(1, ...)` int8."""
+        image = np.asarray(image, np.float32)
         factor = np.float32(self.options["factor"])
         summand = np.float32(self.options["summand"])
         steps = (image * factor + summand) / np.float32(self.scale)
-        # Halves away from zero, as the device rounds.
-        whole = np.trunc(steps + np.copysign(np.float32(0.5), steps))
+        # Halves away from zero; float64 has the sum exactly.
+        steps = np.float64(steps)
+        whole = np.trunc(steps + np.copysign(0.5, steps))
         return np.clip(whole + self.zero_point, -128, 127).astype(np.int8)[None]
 
 

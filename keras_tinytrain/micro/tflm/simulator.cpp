@@ -39,7 +39,6 @@ struct Resolver {
     // Another layout would hardly have these.
     if (length == 0 || length >= kSlots) return 1;
     if (registrations[length - 1].invoke == nullptr) return 1;
-    if (registrations[length].invoke != nullptr) return 1;
     registrations[length] = *added;
     registrations[length].builtin_code = kCustom;
     registrations[length].custom_name = name;
