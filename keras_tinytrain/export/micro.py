@@ -174,8 +174,12 @@ def export_micro(
     device = layer_costs(model, way=max_way, first=first)
     tflite = None
     if representative_data is not None:
-        if is_whole or expected is None:
-            raise ValueError(_no_operator(is_whole))
+        if is_whole:
+            raise ValueError(
+                "Expected a budget or a plan that leaves layers in front "
+                "frozen, for TensorFlow Lite Micro to run. Received: all may "
+                f"train, from {candidates[0]!r} on, or from_pixels"
+            )
         tflite = write_tail_model(
             quantize_prefix(model, representative_data, candidates[0]),
             data,
@@ -259,20 +263,6 @@ def _region_bytes(
     }
     work = costs.work_bytes(counts, **parts)
     return costs.memory_bytes(counts, **parts) - work, work
-
-
-def _no_operator(is_whole: bool) -> str:
-    """Says why there is no model for TensorFlow Lite Micro."""
-    if is_whole:
-        return (
-            "Expected layers in front of those that may train, which run in "
-            "TensorFlow Lite Micro. Received: none; leave representative_data "
-            "out, or train less"
-        )
-    return (
-        "Expected a budget or a plan, which say how much memory the operator "
-        "takes. Received: neither"
-    )
 
 
 def _operator_bytes(

@@ -26,6 +26,7 @@ class Device:
     Attributes:
         classes: Classes of the task.
         sample_shape: Shape of what it takes.
+        layers: Names of the layers of the blob, in order.
 
     Raises:
         ValueError: If there are too few classes, or too many.
@@ -41,7 +42,7 @@ class Device:
         self.sample_shape = tuple(
             blob.tensors[0][side] for side in ("height", "width", "channels")
         )
-        self._names = [layer["name"] for layer in blob.layers]
+        self.layers = [layer["name"] for layer in blob.layers]
         self._sizes = [layer["channels"] for layer in blob.layers]
         self._is_new = True
 
@@ -93,7 +94,7 @@ class Device:
         ends = np.cumsum(counts, dtype=int)
         return {
             name: chosen[end - count : end].astype(int)
-            for name, count, end in zip(self._names, counts.tolist(), ends)
+            for name, count, end in zip(self.layers, counts.tolist(), ends)
             if count
         }
 
@@ -182,7 +183,7 @@ class Device:
             EngineError: If there is no plan or nothing was observed.
             OSError: If it cannot be written. What was in the file is safe.
         """
-        slots = empty_slots(self._handle.persistent_bytes, len(self._names))
+        slots = empty_slots(self._handle.persistent_bytes, len(self.layers))
         self._handle.call("save", slots, len(slots) // 2)
         write_first(slots, path)
 
@@ -213,13 +214,13 @@ class Device:
                         f"of layer {layer.name!r}"
                     )
             channels = channels.channels
-        unknown = sorted({*channels} - {*self._names})
+        unknown = sorted({*channels} - {*self.layers})
         if unknown:
             raise ValueError(
-                f"Expected layers of the blob, {self._names}. Received: "
+                f"Expected layers of the blob, {self.layers}. Received: "
                 f"{unknown}"
             )
-        rows = [list(channels.get(name, ())) for name in self._names]
+        rows = [list(channels.get(name, ())) for name in self.layers]
         counts = np.array([len(row) for row in rows], np.uint16)
         flat = np.array([i for row in rows for i in row] or [0], np.uint16)
         return counts, flat
