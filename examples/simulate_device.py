@@ -4,8 +4,8 @@
       --budget=256KB --runtime=tflm
 
 With `tflm` the exported model.tflite runs in TensorFlow Lite Micro
-(pip install '.[tflm]'); with `engine` the frozen part runs in Keras, to the same
-bits, and the tail in the device's C++.
+(pip install '.[tflm]'); with `engine` the frozen part runs in Keras, to the
+same bits, and the tail in the device's C++.
 """
 
 import json
