@@ -21,7 +21,7 @@ CXX_FILES := $(shell find micro tests/micro keras_tinytrain/micro -name '*.h' -o
 OMNIGLOT := $(if $(KERAS_TINYTRAIN_WEIGHTS),$\
   $(wildcard $(KERAS_TINYTRAIN_DATA)/omniglot))
 
-.PHONY: demo test test-arm wheels fuzz fuzz-model fuzz-checkpoint \
+.PHONY: demo test test-arm wheels arduino-zip fuzz fuzz-model fuzz-checkpoint \
   fuzz-selector lint clean
 
 demo: $(VENV)/demo
@@ -60,6 +60,14 @@ wheels: $(VENV)/test
 	    $(TINYTRAIN_WHEELS)/$$version; } || \
 	  echo "Skipped: tflite-micro $$version, which could not be installed."; \
 	done
+
+# The library as the Arduino IDE takes it.
+arduino-zip:
+	mkdir -p $(BUILD)
+	rm -rf $(BUILD)/TinyTrain $(BUILD)/TinyTrain.zip
+	cp -r micro $(BUILD)/TinyTrain
+	cd $(BUILD) && $(PYTHON) -m zipfile -c TinyTrain.zip TinyTrain
+	rm -r $(BUILD)/TinyTrain
 
 FUZZ_SECONDS ?= 600
 FUZZ := tests/micro/fuzz

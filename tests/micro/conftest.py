@@ -49,6 +49,16 @@ def checkpoints(compiler, tmp_path_factory):
     return build_library(compiler, path)
 
 
+@pytest.fixture(scope="session")
+def compiled(compiler, build_folder):
+    """Keeps what is compiled with the tests, not with the user's caches."""
+    from keras_tinytrain.micro import library
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(build_folder))
+        yield library.load_library()
+
+
 @pytest.fixture
 def device(checkpoints, tmp_path):
     """A device with the whole network of `checkpoint_nets`."""

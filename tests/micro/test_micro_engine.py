@@ -16,12 +16,7 @@ WAY = 3
 RATE = 0.004
 
 
-@pytest.fixture(scope="session", autouse=True)
-def compiled(compiler, build_folder):
-    """Keeps what is compiled with the tests, not with the user's caches."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(build_folder))
-        yield library.load_library()
+pytestmark = pytest.mark.usefixtures("compiled")
 
 
 @dataclasses.dataclass

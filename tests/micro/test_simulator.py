@@ -19,6 +19,7 @@ from keras_tinytrain.quantization.tflite import Writer
 
 HERE = Path(__file__).parent
 PACKAGE = Path(ktt.__file__).parents[1]
+pytestmark = pytest.mark.usefixtures("compiled")
 WAY, RATE, STEPS = 3, 5e-4, 4
 KINDS = dict(zip(("classic", "namespaced"), interpreter.TESTED))
 

@@ -13,6 +13,7 @@ from keras_tinytrain.micro.tail_file import read_tail_file
 
 HERE = Path(__file__).parent
 STAND_INS = Path(ktt.__file__).parent / "micro" / "tflm"
+pytestmark = pytest.mark.usefixtures("compiled")
 WAY, STEPS = 3, 2
 GENERATIONS = {
     "arduino": (HERE / "tflm_arduino", ("-std=gnu++11",)),
