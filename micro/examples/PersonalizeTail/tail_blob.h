@@ -1,4 +1,5 @@
 // Written by keras_tinytrain.export_micro. docs/format.md has the format.
+// clang-format off
 #ifndef TAIL_BLOB_H_
 #define TAIL_BLOB_H_
 
