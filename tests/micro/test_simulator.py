@@ -14,6 +14,7 @@ from quantized_nets import build_mixed
 from small_nets import build_net, build_task
 
 import keras_tinytrain as ktt
+from keras_tinytrain import published
 from keras_tinytrain.micro import interpreter
 from keras_tinytrain.quantization.tflite import Writer
 
@@ -53,12 +54,48 @@ def simulate(folder, wheel, build_folder):
     return np.load(folder / "simulated.npz"), said
 
 
-def test_a_life_as_in_keras_and_engine(tmp_path, wheel, build_folder, compiler):
-    """The same features, plan, losses and predictions; and refusals."""
-    task = build_task(way=WAY)
-    queries = build_task(way=WAY, seed=1).images
+def test_a_life_as_in_keras_and_engine(tmp_path, wheel, build_folder):
     model = ktt.wrap(build_net(norm=True))
+    queries = build_task(way=WAY, seed=1).images
     budget = ktt.Budget(8000, macs=16000)
+    check_life(
+        model,
+        build_task(way=WAY),
+        queries,
+        budget,
+        tmp_path,
+        wheel,
+        build_folder,
+    )
+
+
+@pytest.mark.skipif(
+    not os.environ.get("KERAS_TINYTRAIN_WEIGHTS")
+    or not Path(
+        os.environ.get("KERAS_TINYTRAIN_DATA", "none"), "gtsrb"
+    ).is_dir(),
+    reason="needs weights and images",
+)
+@pytest.mark.parametrize("wheel", ["namespaced"], indirect=True)
+@pytest.mark.parametrize("name", ["mcunet", "mobilenet_v2", "proxyless_nas"])
+def test_nets_of_the_zoo_on_real_images(tmp_path, wheel, build_folder, name):
+    dataset = ktt.datasets.load("gtsrb", image_size=(128, 128))
+    task = ktt.sample_episode(dataset, seed=0, way=WAY, shot=2)
+    net = ktt.zoo.build(name, weights="imagenet", input_shape=(128, 128, 3))
+    macs = published.costs(name, "tinytrain")[1]
+    check_life(
+        ktt.wrap(net),
+        task.support,
+        task.query.images[:6],
+        ktt.Budget("256KB", macs=macs),
+        tmp_path,
+        wheel,
+        build_folder,
+    )
+
+
+def check_life(model, task, queries, budget, tmp_path, wheel, build_folder):
+    """The same features, plan, losses and predictions; and refusals."""
     result = ktt.export_micro(
         model,
         tmp_path,
