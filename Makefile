@@ -21,7 +21,7 @@ CXX_FILES := $(shell find micro tests/micro keras_tinytrain/micro -name '*.h' -o
 OMNIGLOT := $(if $(KERAS_TINYTRAIN_WEIGHTS),$\
   $(wildcard $(KERAS_TINYTRAIN_DATA)/omniglot))
 
-.PHONY: demo test test-arm fuzz fuzz-model fuzz-checkpoint \
+.PHONY: demo test test-arm wheels arduino-zip fuzz fuzz-model fuzz-checkpoint \
   fuzz-selector lint clean
 
 demo: $(VENV)/demo
@@ -35,7 +35,7 @@ ifneq ($(OMNIGLOT),)
 	  --way=10 --shot=5 --tasks=3 --seed=7 --figure=$(BUILD)/omniglot.png
 endif
 
-test: lint
+test: lint wheels
 	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal -rs
 
 test-arm: $(VENV)/test
@@ -44,6 +44,30 @@ test-arm: $(VENV)/test
 	  exit 1; }; done
 	TINYTRAIN_REQUIRE_ARM=1 $(BIN)/python -m pytest tests/micro \
 	  -k 'cortex_m'
+
+# TensorFlow Lite Micro in both of its layouts, each in a folder of its own: a
+# process has one. The tests skip what could not be installed, and say so.
+export TINYTRAIN_WHEELS ?= $(abspath $(BUILD)/wheels)
+WHEELS := 0.dev20260925222358 0.dev20261023182759
+
+wheels: $(VENV)/test
+	@for version in $(WHEELS); do \
+	  test -d $(TINYTRAIN_WHEELS)/$$version || \
+	  { $(BIN)/pip install --quiet --no-deps \
+	    --target $(TINYTRAIN_WHEELS)/part-$$version \
+	    tflite-micro==$$version pyyaml && \
+	    mv $(TINYTRAIN_WHEELS)/part-$$version \
+	    $(TINYTRAIN_WHEELS)/$$version; } || \
+	  echo "Skipped: tflite-micro $$version, which could not be installed."; \
+	done
+
+# The library as the Arduino IDE takes it.
+arduino-zip:
+	mkdir -p $(BUILD)
+	rm -rf $(BUILD)/TinyTrain $(BUILD)/TinyTrain.zip
+	cp -r micro $(BUILD)/TinyTrain
+	cd $(BUILD) && $(PYTHON) -m zipfile -c TinyTrain.zip TinyTrain
+	rm -r $(BUILD)/TinyTrain
 
 FUZZ_SECONDS ?= 600
 FUZZ := tests/micro/fuzz

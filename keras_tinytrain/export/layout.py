@@ -191,6 +191,23 @@ TRAINED = Record(
         "bias": "I",
     },
 )
+# The options of the operator in a `model.tflite`, see docs/tflm.md.
+TAIL = Record(
+    "tail",
+    {name: code for name, code in _START.items() if name != "base"}
+    | {
+        "persistent_bytes": "I",
+        "work_bytes": "I",
+        "optimizer": "H",
+        "flags": "H",
+        "learning_rate": "f",
+        "momentum": "f",
+        "scale": "f",
+        "zero_point": "i",
+        "factor": "f",
+        "summand": "f",
+    },
+)
 
 # Section numbers.
 SECTIONS = {
@@ -225,6 +242,7 @@ CRITERIA = {"earliest": 0, "tinytrain": 1}
 FLOAT32, INT8 = 0, 1
 CANDIDATE = 1
 BY_INPUT, EVERY_BIAS = 1, 2
+SCORES = 1
 
 
 def seal(data: bytes) -> bytes:
@@ -243,7 +261,7 @@ def check_start(record: Record, magic: bytes, data: bytes) -> dict:
     """Reads a header; refuses another format, version or damaged bytes.
 
     Args:
-        record: `HEADER` or `CHECKPOINT`.
+        record: `HEADER`, `CHECKPOINT` or `TAIL`.
         magic: What the data have to begin with.
         data: At least the whole blob or checkpoint.
 

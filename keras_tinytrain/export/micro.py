@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +23,11 @@ from keras_tinytrain.export.contents import (
     scale_table,
     training_record,
 )
+from keras_tinytrain.export.tail_model import write_tail_model
 from keras_tinytrain.lowering import lower
 from keras_tinytrain.model import AdaptiveModel
 from keras_tinytrain.plan import UpdatePlan
+from keras_tinytrain.quantization import quantize_prefix
 from keras_tinytrain.selection import CRITERIA, first_affordable, select
 from keras_tinytrain.whole_files import whole_file
 
@@ -45,6 +48,8 @@ class MicroExport:
         header: The same bytes as a C header.
         report: What it takes, layer by layer.
         plan: The plan as JSON, None without one.
+        tflite: The model for TensorFlow Lite Micro, None without
+            representative data.
         flash_bytes: Bytes of the blob.
         persistent_bytes: Bytes of the device's region `persistent`: to train
             the plan that is written or, without one, to score channels,
@@ -60,6 +65,7 @@ class MicroExport:
     header: pathlib.Path
     report: pathlib.Path
     plan: pathlib.Path | None
+    tflite: pathlib.Path | None
     flash_bytes: int
     persistent_bytes: int
     work_bytes: int
@@ -76,6 +82,7 @@ def export_micro(
     cost_model: str = "arena",
     from_pixels: bool = False,
     max_way: int = MAX_WAY,
+    representative_data: Any = None,
 ) -> MicroExport:
     """Writes a network for the device: blob, C header, plan and report.
 
@@ -96,6 +103,10 @@ def export_micro(
             tail from the first layer that may train, cut where one tensor
             passes; also the whole network if that is its first layer.
         max_way: Most classes of a task.
+        representative_data: Images such as the device is to meet, or
+            `Examples`; a hundred are plenty. With them `model.tflite` is
+            written too, for TensorFlow Lite Micro: the frozen part in int8,
+            and the exported tail as one operator (docs/tflm.md).
 
     Returns:
         The files and their totals.
@@ -171,6 +182,21 @@ def export_micro(
         head_macs=max_way * graph.depth(model.head),
     )
     device = layer_costs(model, way=max_way, first=first)
+    tflite = None
+    if representative_data is not None:
+        if is_whole:
+            raise ValueError(
+                "Expected a budget or a plan that leaves layers in front "
+                "frozen, for TensorFlow Lite Micro to run. Received: all may "
+                f"train, from {candidates[0]!r} on, or from_pixels"
+            )
+        tflite = write_tail_model(
+            quantize_prefix(model, representative_data, candidates[0]),
+            data,
+            max_way=max_way,
+            scores=model.plan is None,
+            **_operator_bytes(device, expected, candidates, criterion, budget),
+        )
     regions = _region_bytes(device, expected)
     if model.plan is None and expected is not None:
         selecting = device.selecting_bytes(candidates)
@@ -182,6 +208,7 @@ def export_micro(
         header=directory / f"{model.name}.h",
         report=directory / "report.md",
         plan=directory / "plan.json" if model.plan else None,
+        tflite=directory / "model.tflite" if tflite else None,
         **sums,
     )
     notes = _notes(model, graph, candidates, budget, expected, max_way)
@@ -193,6 +220,8 @@ def export_micro(
     if result.plan:
         texts[result.plan] = model.plan.to_json()
     contents = {path: text.encode() for path, text in texts.items()}
+    if result.tflite:
+        contents[result.tflite] = tflite
     for path, content in {result.blob: data, **contents}.items():
         with whole_file(path) as part:
             part.write_bytes(content)
@@ -248,6 +277,26 @@ def _region_bytes(
     }
     work = costs.work_bytes(counts, **parts)
     return costs.memory_bytes(counts, **parts) - work, work
+
+
+def _operator_bytes(
+    costs: LayerCosts,
+    plan: UpdatePlan,
+    candidates: list[str],
+    criterion: str,
+    budget: Budget | None,
+) -> dict[str, int]:
+    """Returns what the operator takes of its regions, to train any task."""
+    persistent, work = _region_bytes(costs, plan)
+    if criterion == "tinytrain" and budget and budget.memory_bytes is not None:
+        # Every task has layers of its own: the more memory for their
+        # channels, the less work they make.
+        total = max(persistent + work, budget.memory_bytes)
+        counts = {cost.name: cost.channels for cost in costs}
+        last, every = candidates[-1], {n: counts[n] for n in candidates}
+        persistent = total - costs.work_bytes({last: counts[last]})
+        work = min(costs.work_bytes(every), total)
+    return {"persistent_bytes": persistent, "work_bytes": work}
 
 
 def _notes(model, graph: Graph, candidates, budget, plan, max_way) -> list[str]:

@@ -1,6 +1,7 @@
-"""The device engine on this machine: `Engine`."""
+"""The device on this machine: `Engine`, and `Simulator` with TFLM."""
 
 from keras_tinytrain.micro.engine import Engine
 from keras_tinytrain.micro.refusals import EngineError
+from keras_tinytrain.micro.simulator import Simulator
 
-__all__ = ["Engine", "EngineError"]
+__all__ = ["Engine", "EngineError", "Simulator"]

@@ -5,7 +5,10 @@ graph (`lowering`) and to Keras.
 """
 
 from keras_tinytrain.quantization import lowering, masked
-from keras_tinytrain.quantization.post_training import quantize
+from keras_tinytrain.quantization.post_training import (
+    quantize,
+    quantize_prefix,
+)
 from keras_tinytrain.quantization.published import imagenet
 from keras_tinytrain.quantization.saturation import (
     check_saturation,
@@ -18,5 +21,6 @@ __all__ = [
     "lowering",
     "masked",
     "quantize",
+    "quantize_prefix",
     "saturation",
 ]

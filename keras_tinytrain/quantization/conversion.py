@@ -15,6 +15,10 @@ from keras_tinytrain.masked_layers import MaskedDense, MaskedDepthwiseConv2D
 from keras_tinytrain.masking import Masked
 from keras_tinytrain.network import Network
 from keras_tinytrain.paddings import same_padding
+from keras_tinytrain.quantization.float_layers import (
+    weighted_layer,
+    weightless,
+)
 from keras_tinytrain.quantization.layers import (
     Dequantize,
     Int8Add,
@@ -72,6 +76,8 @@ def build_int8(
     quantizations: list[Quantization],
     weights: dict[str, Weights],
     name: str,
+    *,
+    stop: int | None = None,
 ) -> keras.Model:
     """Builds the int8 model of a network.
 
@@ -85,14 +91,18 @@ def build_int8(
             activations take that of their input.
         weights: Weights of its layers.
         name: Name of the model.
+        stop: First operation of `graph` that stays float; all are int8 when
+            None. One tensor alone passes in front of it.
 
     Raises:
         ValueError: If an operation cannot be done in int8, or a scale or an
             accumulator is out of range, with the name of the layer.
     """
     building = _Building(network, graph, quantizations, weights)
-    for op in graph.ops:
+    for op in graph.ops[:stop]:
         building.add(op)
+    for op in graph.ops[len(graph.ops) if stop is None else stop :]:
+        building.add_float(op)
     image = building.image
     output = building.real(len(graph.ops))
     if graph.is_vector and len(output.shape) == 4:
@@ -142,10 +152,30 @@ class _Building:
 
     def real(self, tensor: int) -> Any:
         """Returns a tensor as real values."""
-        if tensor not in self.stored:
-            return self.tensors[tensor]
-        layer = Dequantize(self.stored[tensor], name="dequantize")
-        return layer(self.tensors[tensor])
+        if tensor in self.stored:
+            layer = Dequantize(self.stored.pop(tensor), name="dequantize")
+            self.tensors[tensor] = layer(self.tensors[tensor])
+        return self.tensors[tensor]
+
+    def add_float(self, op: DeviceOp) -> None:
+        """Adds the float layers of an operation."""
+        tensors = [self.real(i) for i in op.inputs]
+        if not op.layer:
+            x = weightless(op, tensors, self.name(op))
+            self.tensors[op.output] = x
+            return
+        masked, (x,) = self.network.layers[op.layer], tensors
+        padding = "valid"
+        if not isinstance(masked, MaskedDense):
+            x, padding = self._padded(x, op)
+        elif op.kind == "dense" and len(x.shape) == 4:
+            x = layers.Flatten(name=f"{self.name(op)}_flat")(x)
+        layer = weighted_layer(op, masked, padding, self.name(op))
+        self.tensors[op.output] = layer(x)
+        found = self.weights[op.layer]
+        weights = [found.kernel, found.bias][: 1 + masked.use_bias]
+        for variable, value in zip(layer.weights, weights):
+            variable.assign(value.reshape(variable.shape))
 
     def add(self, op: DeviceOp) -> None:
         """Adds the layers of an operation."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_tinytrain.device_graph import first_operation
 from keras_tinytrain.examples import Examples, check_images
 from keras_tinytrain.lowering import lower
 from keras_tinytrain.model import AdaptiveModel, wrap
@@ -53,6 +54,55 @@ def quantize(model: AdaptiveModel, representative_data: Any) -> AdaptiveModel:
         - [Quantization and Training of Neural Networks for Efficient
           Integer-Arithmetic-Only Inference](https://arxiv.org/abs/1712.05877)
     """
+    return _quantized(model, representative_data, None)
+
+
+def quantize_prefix(
+    model: AdaptiveModel, representative_data: Any, first: str
+) -> AdaptiveModel:
+    """Makes an int8 graph of what lies in front of a layer.
+
+    What trains on a device behind the frozen prefix of a `model.tflite` stays
+    float32, from `first` on, or from the last place in front of it where one
+    tensor passes. See `keras_tinytrain.quantize`.
+
+    Args:
+        model: A wrapped float model with a fixed input size.
+        representative_data: Images such as the model is to meet.
+        first: Name of the first layer that may train.
+
+    Returns:
+        The model, wrapped, with the same head and class vectors. Its layers
+        from `first` on have their BatchNormalization folded.
+
+    Raises:
+        ValueError: As `quantize`, and if there is no such layer or nothing
+            in front of it.
+
+    Example:
+
+    >>> model = keras_tinytrain.quantization.quantize_prefix(
+    ...     model, dataset_images, "block10_expand")
+    """
+    graph = lower(model.network)
+    names = [op.layer for op in graph.ops if op.layer]
+    if first not in names:
+        raise ValueError(
+            f"Expected the name of a layer of {names}. Received: {first!r}"
+        )
+    behind = graph.ops[first_operation(graph, first) :]
+    stop = min(i for op in behind for i in op.inputs)
+    if not any(op.layer for op in graph.ops[:stop]):
+        raise ValueError(
+            "Expected a layer with some in front of it that stay frozen, "
+            f"which run in int8. Received: {first!r}, with none"
+        )
+    return _quantized(model, representative_data, stop)
+
+
+def _quantized(
+    model: AdaptiveModel, representative_data: Any, stop: int | None
+) -> AdaptiveModel:
     if any(layer.is_quantized for layer in model.masked_layers):
         raise ValueError(
             "Expected a float model. Received: one that is int8 already"
@@ -64,7 +114,12 @@ def quantize(model: AdaptiveModel, representative_data: Any) -> AdaptiveModel:
         range_quantization(*both) for both in ranges(network, graph, images)
     ]
     source = build_int8(
-        network, graph, quantizations, weights_of(network), model.name
+        network,
+        graph,
+        quantizations,
+        weights_of(network),
+        model.name,
+        stop=stop,
     )
     quantized = wrap(source, head=model.head)
     if model.class_vectors is not None:

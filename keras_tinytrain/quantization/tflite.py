@@ -21,7 +21,11 @@ from keras_tinytrain.quantization.masked import (
 from keras_tinytrain.quantization.scales import Quantization
 
 _INT8, _INT32 = schema.TensorType.INT8, schema.TensorType.INT32
-_TYPES = {np.dtype(np.int8): _INT8, np.dtype(np.int32): _INT32}
+_TYPES = {
+    np.dtype(np.int8): _INT8,
+    np.dtype(np.int32): _INT32,
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+}
 _ACTIVATIONS = {
     "none": schema.ActivationFunctionType.NONE,
     "relu": schema.ActivationFunctionType.RELU,
@@ -47,10 +51,11 @@ def write_tflite(model: AdaptiveModel, *, every_tensor: bool = False) -> bytes:
     Raises:
         ValueError: If an operation has no counterpart in TensorFlow Lite.
     """
-    writer = _Writer()
+    writer = Writer(keep_padding=every_tensor)
     for op in model.network.ops:
         writer.add(op)
-    return writer.finish(every_tensor)
+    outputs = writer.results if every_tensor else [writer.end]
+    return writer.finish([writer.start], outputs)
 
 
 def stored_input(model: AdaptiveModel, images: np.ndarray) -> np.ndarray:
@@ -64,18 +69,30 @@ def stored_input(model: AdaptiveModel, images: np.ndarray) -> np.ndarray:
     return (values.numpy() + zero_point).astype(np.int8)
 
 
-class _Writer:
-    """The tables of a TensorFlow Lite model while it grows."""
+class Writer:
+    """The tables of a TensorFlow Lite model while it grows.
 
-    def __init__(self) -> None:
+    Args:
+        keep_padding: Whether padding is always an operation of its own.
+            Otherwise a convolution takes it over where this changes no bit.
+
+    Attributes:
+        start: Place of the tensor that the integers begin with.
+        end: Place of the one that they end with.
+    """
+
+    def __init__(self, *, keep_padding: bool = False) -> None:
+        self.keep_padding = keep_padding
         self.buffers = [schema.BufferT()]
         self.tensors: list[Any] = []
         self.operators: list[Any] = []
-        self.codes: list[int] = []
+        self.codes: list[int | str] = []
         # Network tensors: their place in `tensors`, and how they are stored.
         self.place: dict[int, int] = {}
         self.stored: dict[int, Quantization] = {}
         self.results: list[int] = []
+        # Padding that no operation has done yet, by the tensor it writes.
+        self.pending: dict[int, Op] = {}
 
     def add(self, op: Op) -> None:
         """Adds an operation, once there is int8."""
@@ -83,12 +100,16 @@ class _Writer:
         if isinstance(layer, int8.Quantize):
             self._define(op, layer.quantization)
             self.start = self.place[op.output]
-        elif isinstance(layer, MaskedInt8):
-            self._weighted(op, layer)
-        elif op.inputs[0] not in self.place:
+            return
+        if op.inputs[0] not in {*self.place, *self.pending}:
             # In front of the integers, or behind them.
             return
-        elif isinstance(layer, int8.Dequantize):
+        if isinstance(layer, MaskedInt8):
+            self._weighted(op, layer)
+            return
+        for tensor in op.inputs:
+            self._write_padding(tensor)
+        if isinstance(layer, int8.Dequantize):
             self.end = self.place[op.inputs[0]]
         elif type(layer) in _WRITE:
             _WRITE[type(layer)](self, op, layer)
@@ -98,19 +119,43 @@ class _Writer:
                 f"{op.name!r} ({type(layer).__name__})"
             )
 
-    def finish(self, every_tensor: bool) -> bytes:
-        """Returns the flatbuffer."""
+    def finish(self, inputs: list[int], outputs: list[int]) -> bytes:
+        """Returns the flatbuffer.
+
+        Args:
+            inputs: Places of the tensors that come in.
+            outputs: Places of those that go out.
+        """
         graph = schema.SubGraphT()
         graph.tensors, graph.operators = self.tensors, self.operators
-        graph.inputs = [self.start]
-        graph.outputs = self.results if every_tensor else [self.end]
+        graph.inputs, graph.outputs = inputs, outputs
         model = schema.ModelT()
         model.version = 3
         model.subgraphs, model.buffers = [graph], self.buffers
-        model.operatorCodes = [_code(builtin) for builtin in self.codes]
+        model.operatorCodes = [_code(code) for code in self.codes]
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
+
+    def add_custom(
+        self,
+        name: str,
+        options: bytes,
+        inputs: list[int],
+        outputs: list[int],
+    ) -> None:
+        """Adds an operator that TensorFlow Lite does not have."""
+        self.codes.append(name)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self.codes.index(name)
+        operator.inputs, operator.outputs = inputs, outputs
+        operator.customOptions = np.frombuffer(options, np.uint8)
+        self.operators.append(operator)
+
+    def add_tensor(self, shape: tuple[int, ...], kind: type, name: str) -> int:
+        """Adds a tensor without quantization; returns its place."""
+        self._tensor(shape, _TYPES[np.dtype(kind)], name)
+        return len(self.tensors) - 1
 
     def _tensor(
         self, shape: tuple[int, ...], kind: int, name: str, buffer: int = 0
@@ -132,13 +177,14 @@ class _Writer:
         self.stored[op.output] = quantization
         return self.place[op.output]
 
-    def _constant(
+    def add_constant(
         self,
         values: np.ndarray,
         name: str,
         scale: np.ndarray | None = None,
         axis: int = 0,
     ) -> int:
+        """Adds a tensor with values; returns its place."""
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
         self.buffers.append(buffer)
@@ -152,7 +198,12 @@ class _Writer:
         return len(self.tensors) - 1
 
     def _operator(
-        self, op: Op, builtin: str, options: Any, constants: tuple = ()
+        self,
+        op: Op,
+        builtin: str,
+        options: Any,
+        constants: tuple = (),
+        source: int | None = None,
     ) -> None:
         """Adds the operator that writes the tensor defined last for `op`."""
         code = getattr(schema.BuiltinOperator, builtin)
@@ -160,7 +211,8 @@ class _Writer:
             self.codes.append(code)
         operator = schema.OperatorT()
         operator.opcodeIndex = self.codes.index(code)
-        operator.inputs = [*(self.place[i] for i in op.inputs), *constants]
+        sources = op.inputs if source is None else [source]
+        operator.inputs = [*(self.place[i] for i in sources), *constants]
         operator.outputs = [self.place[op.output]]
         if options is not None:
             name = type(options).__name__.removesuffix("T")
@@ -174,8 +226,16 @@ class _Writer:
         kernel, bias = (v.numpy() for v in masked.replaced(masked.slices()))
         kernel, bias = kernel.astype(np.int8), bias.astype(np.int32)
         padding, strides = "valid", (1, 1)
+        source = op.inputs[0]
         if not isinstance(masked, MaskedInt8Dense):
             padding, strides = layer.padding, layer.strides
+        if padding == "valid" and self._takes_over(op, strides, kernel):
+            # The same window, with a row and a column of zeros behind.
+            more = [(0, 1), (0, 1)] + [(0, 0)] * (kernel.ndim - 2)
+            kernel = np.pad(kernel, more)
+            padding, source = "same", self.pending[source].inputs[0]
+        else:
+            self._write_padding(source)
         if isinstance(masked, MaskedInt8DepthwiseConv2D):
             options = schema.DepthwiseConv2DOptionsT()
             builtin = "DEPTHWISE_CONV_2D"
@@ -193,11 +253,35 @@ class _Writer:
         scale = layer.kernel_scale
         bias_scale = scale * np.float32(layer.source.scale)
         constants = (
-            self._constant(kernel, f"{op.name}/kernel", scale, axis),
-            self._constant(bias, f"{op.name}/bias", bias_scale),
+            self.add_constant(kernel, f"{op.name}/kernel", scale, axis),
+            self.add_constant(bias, f"{op.name}/bias", bias_scale),
         )
         self._define(op, layer.quantization)
-        self._operator(op, builtin, options, constants)
+        self._operator(op, builtin, options, constants, source)
+
+    def _takes_over(
+        self, op: Op, strides: tuple[int, int], kernel: np.ndarray
+    ) -> bool:
+        """Tells whether a larger kernel and "same" do what padding does.
+
+        With a stride of 2 on an even size and k - 1 of padding in all, "same"
+        pads a kernel of k + 1 by as much, half of it on each side. An operator
+        for padding would hold its input and its output at once, the largest
+        tensors of a network.
+        """
+        pad = self.pending.get(op.inputs[0])
+        if pad is None:
+            return False
+        before = self.tensors[self.place[pad.inputs[0]]].shape
+        size = kernel.shape[0]
+        half = (size // 2, size // 2)
+        return (
+            tuple(strides) == (2, 2)
+            and kernel.shape[1] == size
+            and size % 2 == 1
+            and tuple(map(tuple, pad.operation.padding)) == (half, half)
+            and list(before[1:3]) == [2 * side for side in op.shape[1:3]]
+        )
 
     def _add(self, op: Op, layer: int8.Int8Add) -> None:
         options = schema.AddOptionsT()
@@ -206,8 +290,19 @@ class _Writer:
         self._operator(op, "ADD", options)
 
     def _pad(self, op: Op, layer: keras.layers.ZeroPadding2D) -> None:
+        # Whoever reads it may do without.
+        self.pending[op.output] = op
+        if self.keep_padding:
+            self._write_padding(op.output)
+
+    def _write_padding(self, tensor: int) -> None:
+        """Adds an operator for padding that is still to be done, if it is."""
+        op = self.pending.pop(tensor, None)
+        if op is None:
+            return
+        layer = op.operation
         pads = np.array([(0, 0), *layer.padding, (0, 0)], np.int32)
-        constant = self._constant(pads, f"{op.name}/paddings")
+        constant = self.add_constant(pads, f"{op.name}/paddings")
         self._define(op, self.stored[op.inputs[0]])
         self._operator(op, "PAD", schema.PadOptionsT(), (constant,))
 
@@ -220,7 +315,7 @@ class _Writer:
         options = schema.ReshapeOptionsT()
         options.newShape = self.tensors[-1].shape
         shape = np.array(options.newShape, np.int32)
-        constant = self._constant(shape, f"{op.name}/shape")
+        constant = self.add_constant(shape, f"{op.name}/shape")
         self._operator(op, "RESHAPE", options, (constant,))
 
     def _pool(self, op: Op, layer: keras.layers.Layer) -> None:
@@ -245,18 +340,21 @@ class _Writer:
 
 
 _WRITE: dict[type, Callable] = {
-    int8.Int8Add: _Writer._add,
-    int8.Int8AveragePooling2D: _Writer._pool,
-    int8.Int8Clamp: _Writer._clamp,
-    int8.Int8GlobalAveragePooling2D: _Writer._global_pool,
-    keras.layers.Flatten: _Writer._flatten,
-    keras.layers.MaxPooling2D: _Writer._pool,
-    keras.layers.ZeroPadding2D: _Writer._pad,
+    int8.Int8Add: Writer._add,
+    int8.Int8AveragePooling2D: Writer._pool,
+    int8.Int8Clamp: Writer._clamp,
+    int8.Int8GlobalAveragePooling2D: Writer._global_pool,
+    keras.layers.Flatten: Writer._flatten,
+    keras.layers.MaxPooling2D: Writer._pool,
+    keras.layers.ZeroPadding2D: Writer._pad,
 }
 
 
-def _code(builtin: int) -> Any:
+def _code(builtin: int | str) -> Any:
     code = schema.OperatorCodeT()
+    if isinstance(builtin, str):
+        code.customCode = builtin
+        builtin = schema.BuiltinOperator.CUSTOM
     code.builtinCode, code.version = builtin, 1
     # The old field holds small numbers alone.
     code.deprecatedBuiltinCode = min(builtin, 127)

@@ -281,7 +281,7 @@ def test_builders_at_the_same_time(tmp_path, monkeypatch):
     (tmp_path / "cxx").write_text(script)
     (tmp_path / "cxx").chmod(0o755)
     monkeypatch.setenv("CXX", str(tmp_path / "cxx"))
-    monkeypatch.setattr(library, "_key", lambda compiler: "key")
+    monkeypatch.setattr(library, "_key", lambda *_: "key")
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(library.build, [tmp_path / "cache"] * 8))
     assert {*found} == {*(tmp_path / "cache").iterdir()}
@@ -296,4 +296,4 @@ def test_it_is_compiled_once(monkeypatch):
     assert before.stat().st_mtime_ns == stamp
     # Other flags are another library.
     monkeypatch.setattr(library, "_FLAGS", (*library._FLAGS, "-DOTHER"))
-    assert library._key("g++") not in before.name
+    assert library._key("g++", "engine") not in before.name

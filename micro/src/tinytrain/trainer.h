@@ -106,6 +106,9 @@ class Trainer {
   // be as after `Init`.
   Status Load(const Storage& storage);
 
+  // Whether something is planned, by `Plan` or `Load`.
+  bool has_plan() const { return Trains(); }
+
   const Parameters& parameters() const { return parameters_; }
   float learning_rate() const { return rate_; }
 
