@@ -26,16 +26,13 @@ from keras_tinytrain import published, zoo
 from keras_tinytrain.export import estimate
 from keras_tinytrain.export.blob import read_blob
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 WAY, SHOT, QUERIES, STEPS, RATE = 3, 2, 4, 10, 5e-4
 CORES = {M4: estimate.M4, M7: estimate.M7}
 BUILDS = {board: core.build for board, core in CORES.items()}
 # Of 256 KB: the stack, what newlib has, and the program's own objects.
 NO_REGIONS = 5 * 1024
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tools(compiled):
-    arm_board.demand()
 
 
 def real_images():
@@ -98,6 +95,7 @@ class Device:
 
     def on_board(self, board, folder, case, *, steps=STEPS, **options):
         """Adapts on an emulated board; returns what it prints."""
+        arm_board.demand()
         self.task.write(case, self.data, steps=steps, rate=RATE)
         program = adaptation.build(
             board, folder, case, self.sizes, BUILDS[board], **options
@@ -305,6 +303,7 @@ def test_cortex_m_pays_for_what_trains(images, build_folder, tmp_path):
 
 def test_cortex_m_engine_asks_for_no_heap(build_folder):
     """Of functions from elsewhere it calls only those of bytes and numbers."""
+    arm_board.demand()
     archive = arm_board.engine(M4, build_folder, BUILDS[M4])
     listed = subprocess.run(
         [f"{arm_board.TOOLS}nm", archive],
