@@ -13,20 +13,21 @@ KernelInstructions kernel_instructions;
 
 #define FORWARD                                                        \
   "_ZN9tinytrain10RunForwardERKNS_5ModelERKNS_6format9OperationERKNS_" \
-  "8OperandsEPf"
+  "8OperandsEPv"
 #define BACKWARD_INPUT                                                       \
   "_ZN9tinytrain16RunBackwardInputERKNS_5ModelERKNS_6format9OperationERKNS_" \
   "8OperandsEPKfPf"
-#define BACKWARD_FILTER                                                        \
-  "_ZN9tinytrain17RunBackwardFilterERKNS_5ModelERKNS_6format9OperationEPKfS8_" \
-  "RKNS_8ChannelsEPf"
+#define BACKWARD_FILTER                                \
+  "_ZN9tinytrain17RunBackwardFilterERKNS_5ModelERKNS_" \
+  "6format9OperationEPKvPKfRK"                         \
+  "NS_8ChannelsEPf"
 
 void Real1(const Model& model, const Operation& operation,
-           const Operands& operands, float* output) asm("__real_" FORWARD);
+           const Operands& operands, void* output) asm("__real_" FORWARD);
 void Wrap1(const Model& model, const Operation& operation,
-           const Operands& operands, float* output) asm("__wrap_" FORWARD);
+           const Operands& operands, void* output) asm("__wrap_" FORWARD);
 void Wrap1(const Model& model, const Operation& operation,
-           const Operands& operands, float* output) {
+           const Operands& operands, void* output) {
   const InstructionCounter counter;
   Real1(model, operation, operands, output);
   kernel_instructions.forward += counter.Count();
@@ -45,13 +46,13 @@ void Wrap2(const Model& model, const Operation& operation,
   kernel_instructions.backward_input += counter.Count();
 }
 
-void Real3(const Model& model, const Operation& operation, const float* input,
+void Real3(const Model& model, const Operation& operation, const void* input,
            const float* d_output, const Channels& channels,
            float* d_filter) asm("__real_" BACKWARD_FILTER);
-void Wrap3(const Model& model, const Operation& operation, const float* input,
+void Wrap3(const Model& model, const Operation& operation, const void* input,
            const float* d_output, const Channels& channels,
            float* d_filter) asm("__wrap_" BACKWARD_FILTER);
-void Wrap3(const Model& model, const Operation& operation, const float* input,
+void Wrap3(const Model& model, const Operation& operation, const void* input,
            const float* d_output, const Channels& channels, float* d_filter) {
   const InstructionCounter counter;
   Real3(model, operation, input, d_output, channels, d_filter);
