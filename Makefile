@@ -17,22 +17,20 @@ export KERAS_TINYTRAIN_WEIGHTS ?= $(abspath ../shared/weights)
 endif
 ARM_TOOLS := $(CXX) arm-none-eabi-g++ qemu-system-arm
 CXX_FILES := $(shell find micro tests/micro keras_tinytrain/micro -name '*.h' -o -name '*.cpp')
-# Empty unless there are both.
-OMNIGLOT := $(if $(KERAS_TINYTRAIN_WEIGHTS),$\
-  $(wildcard $(KERAS_TINYTRAIN_DATA)/omniglot))
+OMNIGLOT := $(wildcard $(KERAS_TINYTRAIN_DATA)/omniglot)
 
 .PHONY: demo test test-arm wheels arduino-zip fuzz fuzz-model fuzz-checkpoint \
   fuzz-selector lint clean
 
 demo: $(VENV)/demo
-	$(BIN)/python examples/digits.py --folder=$(BUILD)/digits
-	$(BIN)/python examples/adapt.py --net=$(BUILD)/digits/backbone.keras \
-	  --dataset=$(BUILD)/digits/digits_5_to_9 --image_size=32 \
-	  --way=5 --shot=5 --tasks=5 --seed=7 --memory=256KB --macs=0.3 \
+	$(BIN)/python examples/digits.py --nopretrain --folder=$(BUILD)/digits
+	$(BIN)/python examples/adapt.py --net=mcunet --weights=meta \
+	  --dataset=$(BUILD)/digits/digits --way=10 --shot=5 --tasks=3 --seed=7 \
 	  --figure=$(BUILD)/digits.png
 ifneq ($(OMNIGLOT),)
-	$(BIN)/python examples/adapt.py --net=mcunet --dataset=omniglot \
-	  --way=10 --shot=5 --tasks=3 --seed=7 --figure=$(BUILD)/omniglot.png
+	$(BIN)/python examples/adapt.py --net=mcunet --weights=meta \
+	  --dataset=omniglot --way=10 --shot=5 --tasks=3 --seed=7 \
+	  --figure=$(BUILD)/omniglot.png
 endif
 
 test: lint wheels

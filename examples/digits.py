@@ -1,11 +1,18 @@
-r"""Makes a backbone and a dataset of real digits for `adapt.py`.
+r"""Makes a dataset of real digits for `adapt.py`, and a backbone.
 
-    python examples/digits.py --folder=build/digits
+    python examples/digits.py --nopretrain
+    python examples/adapt.py --net=mcunet --weights=meta \
+        --dataset=build/digits/digits --way=10 --shot=5
+
+The handwritten digits of scikit-learn become a folder of images. A backbone of
+your own instead of one of the zoo:
+
+    python examples/digits.py
     python examples/adapt.py --net=build/digits/backbone.keras \
         --dataset=build/digits/digits_5_to_9 --image_size=32
 
-A small CNN learns the handwritten digits 0 to 4 of scikit-learn with plain
-Keras. The digits 5 to 9, which it never sees, become a folder of images.
+A small CNN learns the digits 0 to 4 with plain Keras; the digits 5 to 9, which
+it never sees, are in a folder of their own.
 """
 
 import pathlib
@@ -23,7 +30,8 @@ KNOWN = 5  # Digits below are for the backbone, the others for new tasks.
 BLOCKS = ((1, 16, 1), (4, 24, 2), (4, 24, 1), (4, 40, 2), (4, 40, 1))
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("folder", "build/digits", "Where both go.")
+flags.DEFINE_string("folder", "build/digits", "Where all goes.")
+flags.DEFINE_bool("pretrain", True, "Whether to make a backbone.")
 flags.DEFINE_integer("epochs", 12, "Epochs of pre-training.", lower_bound=1)
 flags.DEFINE_integer("seed", 0, "Seed of the weights and the batches.")
 
@@ -98,6 +106,10 @@ def main(argv: list[str]) -> None:
     images = images.reshape(-1, 8, 8, 1) * 255 / 16
     images = tf.image.resize(images, (SIZE, SIZE)).numpy()
     images = np.repeat(images.round().astype("uint8"), 3, axis=-1)
+    save_images(images, labels, folder / "digits")
+    print(f"Images of the digits: {folder / 'digits'}")
+    if not FLAGS.pretrain:
+        return
     backbone = build_backbone()
     known = labels < KNOWN
     accuracy = pretrain(backbone, images[known], labels[known])

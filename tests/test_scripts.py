@@ -59,6 +59,24 @@ def digits(tmp_path_factory):
     )
 
 
+def test_shipped_weights_adapt_to_digits(tmp_path):
+    """The demo, one task of it: no pre-training, no weights to look for."""
+    pytest.importorskip("sklearn")
+    process = run("digits.py", "--nopretrain", f"--folder={tmp_path}")
+    assert process.returncode == 0, process.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["digits"]
+    result, _ = run_json(
+        "adapt.py",
+        *("--net=mcunet", "--weights=meta", "--image_size=64"),
+        *(f"--dataset={tmp_path / 'digits'}", "--way=10", "--shot=5"),
+        *("--tasks=1", "--methods=none,tinytrain"),
+        f"--figure={tmp_path / 'digits.png'}",
+    )
+    accuracy = {n: m["accuracy"] for n, m in result["methods"].items()}
+    assert accuracy["none"] > 0.5
+    assert accuracy["tinytrain"] > accuracy["none"]
+
+
 def check_adapt(result, figure, *, memory, macs):
     """Checks what must hold of any comparison of all methods.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import keras
@@ -20,6 +21,7 @@ from keras_tinytrain.heads import (
 )
 from keras_tinytrain.meta.recipe import Recipe
 from keras_tinytrain.meta.stream import Batch
+from keras_tinytrain.meta.whitening import check_whitening, whiten
 
 MOMENTUM = 0.9
 ADAM_DECAYS = (0.9, 0.999)
@@ -59,8 +61,8 @@ class Learner:
             them trains, and with the weights at the start.
 
     Raises:
-        ValueError: If the net does not take images of three channels, or has
-            nothing to train.
+        ValueError: If the net does not take images of three channels, has
+            nothing to train, or a last layer that cannot be whitened.
     """
 
     def __init__(self, net: keras.Model, recipe: Recipe, classes: int) -> None:
@@ -74,10 +76,13 @@ class Learner:
             spec = tf.TensorSpec([1, *self._features.output.shape[1:]])
             embed = tf.function(self._embed).get_concrete_function(spec)
             shapes.append((classes, embed.structured_outputs.shape[-1]))
-        # What the net makes of photographs at the start is kept.
-        self._teacher = None
-        if recipe.distillation:
-            self._teacher = [tf.constant(v) for v in self._trained]
+        if recipe.whitening:
+            check_whitening(self._features)
+        # The weights at the start: what the net makes of photographs with
+        # them is kept, or a share of themselves.
+        self._before = []
+        if recipe.distillation or recipe.keep:
+            self._before = [tf.constant(v) for v in self._trained]
         self._shapes = shapes
         self._sizes = [math.prod(shape) for shape in shapes]
         self.size = sum(self._sizes)
@@ -99,9 +104,20 @@ class Learner:
         )
 
     def finish(self, state: State) -> None:
-        """Writes what was trained into the net."""
-        for variable, value in zip(self._trained, self._split(state.values)):
+        """Writes what was trained into the net, less what it keeps."""
+        values = self._split(state.values)[: len(self._trained)]
+        keep = self.recipe.keep
+        if keep:
+            values = [
+                keep * before + (1 - keep) * value
+                for before, value in zip(self._before, values)
+            ]
+        for variable, value in zip(self._trained, values):
             variable.assign(value)
+
+    def whiten(self, tasks: Iterable[Batch]) -> None:
+        """Evens out the last layer of the net, see `whitening`."""
+        whiten(self._features, tasks)
 
     def scale(self, state: State) -> float:
         """Returns the scale of the logits."""
@@ -142,7 +158,7 @@ class Learner:
             plain = cross_entropy(tf.maximum(batch.classes, 0), everything)
             plain = tf.reduce_mean(tf.where(known, plain, 0.0))
             loss = (1 - share) * loss + share * plain
-        if self._teacher is not None:
+        if self.recipe.distillation:
             loss += self.recipe.distillation * tf.cond(
                 batch.photographs,
                 lambda: self._departure(embeddings, batch.images),
@@ -160,7 +176,7 @@ class Learner:
 
     def _departure(self, embeddings: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         """Returns how far embeddings went from those at the start."""
-        start = self._embed_images(self._teacher, images)
+        start = self._embed_images(self._before, images)
         start = tf.stop_gradient(tf.math.l2_normalize(start, axis=-1))
         cosines = start * tf.math.l2_normalize(embeddings, axis=-1)
         return 1.0 - tf.reduce_mean(tf.reduce_sum(cosines, axis=-1))

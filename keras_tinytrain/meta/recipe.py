@@ -25,6 +25,7 @@ _LEAST = {
     "max_way": 5,
     "max_support": 5,
     "stored_size": 1,
+    "whitening": 0,
     "seed": 0,
 }
 
@@ -54,6 +55,11 @@ class Recipe:
         distillation: Weight of one minus the cosine between embeddings of the
             net and those of the net at the start, of photographs in tasks of
             classes of the source. 0 is none.
+        keep: Share of the weights at the start in the mean of them and the
+            trained ones that the net ends with.
+        whitening: Tasks from which it is seen, after training, how images of
+            a class differ, to even it out in the last layer
+            (`keras_tinytrain.meta.whitening`). 0 is none.
         crop: Smallest area that a random crop keeps, as a share; 1 keeps
             whole images.
         jitter: Largest relative change of brightness, contrast and
@@ -93,6 +99,8 @@ class Recipe:
     head: str = "prototype"
     classification: float = 0.0
     distillation: float = 0.0
+    keep: float = 0.0
+    whitening: int = 0
     crop: float = 0.05
     jitter: float = 0.4
     flip: float = 0.5
@@ -109,7 +117,7 @@ class Recipe:
                 self._check_integer(name, least)
         if self.episodes % self.batch:
             raise self._wrong("episodes", f"a multiple of {self.batch}")
-        for name in ("warmup", "classification", "jitter", "flip"):
+        for name in ("warmup", "classification", "keep", "jitter", "flip"):
             self._check_share(name, getattr(self, name))
         for name in ("learning_rate", "crop"):
             value = getattr(self, name)

@@ -204,7 +204,7 @@ class Run:
         )
 
     def _finish(self) -> None:
-        """Puts the best weights into the net."""
+        """Puts the best weights into the net, and whitens it."""
         state = self.now.state
         if self.folder is not None:
             if self.judge is not None:
@@ -219,6 +219,14 @@ class Run:
                     )
                 state = best.state
         self.learner.finish(self.replicas.agree(state))
+        if self.recipe.whitening:
+            # Tasks that it did not train on; every worker sees the same.
+            first = self.recipe.episodes
+            numbers = range(first, first + self.recipe.whitening)
+            pairs = ((number, 1.0) for number in numbers)
+            self.learner.whiten(
+                stream(self.tasks, pairs, self.size, augment=True)
+            )
 
     def _save(self, checkpoint: Checkpoint) -> None:
         if self.folder is not None:
