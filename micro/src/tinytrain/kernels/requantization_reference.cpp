@@ -6,7 +6,7 @@ namespace reference {
 int32_t MultiplyRounded(int32_t value, const Factor& factor) {
   const int left = factor.shift > 0 ? factor.shift : 0;
   const int right = left - factor.shift;
-  const int64_t product = (int64_t{value} << left) * factor.multiplier;
+  const int64_t product = value * (int64_t{1} << left) * factor.multiplier;
   // To an integer at 31 fraction bits, halves upwards.
   const int64_t high = (product + (int64_t{1} << 30)) >> 31;
   if (right == 0) return static_cast<int32_t>(high);
