@@ -47,7 +47,8 @@ def test_every_operation_and_activation_was_met(tmp_path, randomized):
         _, blob = export(ktt.wrap(randomized(net)), tmp_path)
         kinds |= {op["kind"] for op in blob.operations}
         activations |= {op["activation"] for op in blob.operations}
-    assert kinds == set(layout.KINDS.values())
+    # Int8 nets alone have it: tests/micro/test_int8_engine.py.
+    assert kinds == set(layout.KINDS.values()) - {layout.KINDS["dequantize"]}
     assert activations == set(layout.ACTIVATIONS.values())
 
 
