@@ -14,6 +14,9 @@ SHA256: dict[str, str] = {
     "mcunet": (
         "2c9aa688c19298b4b9f59a7f6751ea36f614042270214221bddfbc4bb39e1e59"
     ),
+    "mobilenet_v2": (
+        "06877b6fcec545b48abe329679f52fce0c68c90b8815abeb731a8111df3addde"
+    ),
 }
 
 
