@@ -14,7 +14,7 @@ from keras_tinytrain.budget import (
     LayerCosts,
 )
 from keras_tinytrain.device_graph import Graph
-from keras_tinytrain.lowering import approximate, lower
+from keras_tinytrain.lower import approximate, lower
 from keras_tinytrain.masked_layers import MaskedDepthwiseConv2D
 from keras_tinytrain.network import Network
 from keras_tinytrain.plan import UpdatePlan

@@ -19,7 +19,7 @@ from keras_tinytrain.export.contents import (
     base_hash,
     channel_major,
 )
-from keras_tinytrain.lowering import lower
+from keras_tinytrain.lower import lower
 from keras_tinytrain.masking import Masked, apply_plan
 from keras_tinytrain.model import AdaptiveModel
 from keras_tinytrain.plan import UpdatePlan

@@ -24,7 +24,7 @@ from keras_tinytrain.export.contents import (
     training_record,
 )
 from keras_tinytrain.export.tail_model import write_tail_model
-from keras_tinytrain.lowering import lower
+from keras_tinytrain.lower import lower
 from keras_tinytrain.model import AdaptiveModel
 from keras_tinytrain.plan import UpdatePlan
 from keras_tinytrain.quantization import quantize_prefix

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_tinytrain.micro.calls import Calls
 from keras_tinytrain.micro.library import load_library
-from keras_tinytrain.micro.refusals import EngineError
 
 OPTIMIZERS = ("sgd", "momentum", "adam")
 # What a trained layer takes in a list of the engine, on 64 bits.
 _LIST_BYTES = 40
 
 
-class Handle:
+class Handle(Calls):
     """Owns what the engine does not: the blob and both regions.
 
     Args:
@@ -30,9 +30,9 @@ class Handle:
     """
 
     def __init__(self, data: bytes, classes: int, optimizer: str):
-        self._library = load_library()
-        self._engine = ctypes.c_void_p(self._library.tinytrain_new())
-        weakref.finalize(self, self._library.tinytrain_delete, self._engine)
+        library = load_library()
+        super().__init__(library, library.tinytrain_new())
+        weakref.finalize(self, library.tinytrain_delete, self._object)
         self._blob = aligned(len(data))
         self._blob[:] = np.frombuffer(data, np.uint8)
         size = ctypes.c_size_t(len(data))
@@ -62,7 +62,7 @@ class Handle:
     def selecting_bytes(self) -> tuple[int, int]:
         """Returns what scoring and selecting take."""
         persistent, work = self._bytes("scoring_bytes")
-        lists = int(self._library.tinytrain_selector_bytes(self._engine))
+        lists = int(self._library.tinytrain_selector_bytes(self._object))
         return persistent, max(work, lists)
 
     def most_bytes(self, sizes: Sequence[int]) -> tuple[int, int]:
@@ -82,23 +82,7 @@ class Handle:
         Raises:
             EngineError: If the engine refuses.
         """
-        numbers = np.zeros(3, np.uint32)
-        code = self._run(name, *arguments, numbers)
-        if code:
-            raise EngineError(name, code, tuple(map(int, numbers)))
-
-    def _bytes(self, name: str, *arrays: np.ndarray) -> tuple[int, int]:
-        found = np.zeros(2, np.uint64)
-        self._run(name, *arrays, found)
-        return int(found[0]), int(found[1])
-
-    def _run(self, name: str, *arguments) -> int:
-        function = getattr(self._library, f"tinytrain_{name}")
-        pointers = [
-            ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else a
-            for a in arguments
-        ]
-        return function(self._engine, *pointers)
+        self._check(name, name, *arguments)
 
 
 def aligned(size: int) -> np.ndarray:

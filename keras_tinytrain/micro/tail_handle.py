@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_tinytrain.micro.calls import Calls
 from keras_tinytrain.micro.interpreter import (
     arena_use,
     load_runtime,
@@ -28,10 +29,9 @@ IDLE = 10
 # Inputs and outputs of the model.
 _IMAGE, _CONTROL = 0, 1
 _LOGITS, _LOSS, _STATUS = 0, 1, 2
-_HANDLE = 6
 
 
-class TailHandle:
+class TailHandle(Calls):
     """Owns the interpreter, and sends samples through it.
 
     Args:
@@ -45,15 +45,13 @@ class TailHandle:
 
     def __init__(self, file: TailFile, arena_bytes: int) -> None:
         runtime, self.abi = load_runtime()
-        self._library = load_operator(self.abi)
+        library = load_operator(self.abi)
         self._file = file
         self._interpreter = make_interpreter(runtime, file.data, arena_bytes)
         self.invoke(IDLE, 0, np.zeros((1, *file.input_shape), np.int8))
         status = self._interpreter.get_output(_STATUS)
-        handle = self._library.tinytrain_tail_of(
-            ctypes.c_void_p(status.ctypes.data)
-        )
-        self._tail = ctypes.c_void_p(handle)
+        address = ctypes.c_void_p(status.ctypes.data)
+        super().__init__(library, library.tinytrain_tail_of(address))
 
     def begin(self, classes: int, rate: float, momentum: float) -> None:
         """Starts a task of so many classes."""
@@ -103,7 +101,7 @@ class TailHandle:
         self.invoke(IDLE, 0, self._file.stored(sample))
         found = np.zeros(size, np.int8)
         self._library.tinytrain_features(
-            self._tail, ctypes.c_void_p(found.ctypes.data)
+            self._object, ctypes.c_void_p(found.ctypes.data)
         )
         return found
 
@@ -138,22 +136,3 @@ class TailHandle:
             rest[0][:] = logits[: len(rest[0])]
         elif name == "accumulate":
             rest[0]._obj.value = loss
-
-    def _check(self, name: str, function: str, *arguments) -> None:
-        numbers = np.zeros(3, np.uint32)
-        code = self._run(function, *arguments, numbers)
-        if code:
-            raise EngineError(name, code, tuple(map(int, numbers)))
-
-    def _bytes(self, name: str, *arrays: np.ndarray) -> tuple[int, int]:
-        found = np.zeros(2, np.uint64)
-        self._run(name, *arrays, found)
-        return int(found[0]), int(found[1])
-
-    def _run(self, name: str, *arguments) -> int:
-        function = getattr(self._library, f"tinytrain_{name}")
-        pointers = [
-            ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else a
-            for a in arguments
-        ]
-        return function(self._tail, *pointers)

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_tinytrain.device_graph import first_operation
 from keras_tinytrain.examples import Examples, check_images
-from keras_tinytrain.lowering import lower
+from keras_tinytrain.lower import lower
 from keras_tinytrain.model import AdaptiveModel, wrap
 from keras_tinytrain.quantization.calibration import ranges
 from keras_tinytrain.quantization.conversion import build_int8, weights_of

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_tinytrain import zoo
 from keras_tinytrain.device_graph import Graph
-from keras_tinytrain.lowering import lower
+from keras_tinytrain.lower import lower
 from keras_tinytrain.network import Network
 from keras_tinytrain.quantization.conversion import Weights, build_int8
 from keras_tinytrain.quantization.scales import Quantization

@@ -9,7 +9,7 @@ from kernel_library import Guarded
 
 import keras_tinytrain as ktt
 from keras_tinytrain.export.blob import read_blob
-from keras_tinytrain.lowering import lower
+from keras_tinytrain.lower import lower
 
 NONE = 0xFFFFFFFF
 
