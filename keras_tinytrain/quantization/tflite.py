@@ -23,6 +23,7 @@ from keras_tinytrain.quantization.scales import Quantization
 _INT8, _INT32 = schema.TensorType.INT8, schema.TensorType.INT32
 _TYPES = {
     np.dtype(np.int8): _INT8,
+    np.dtype(np.int16): schema.TensorType.INT16,
     np.dtype(np.int32): _INT32,
     np.dtype(np.float32): schema.TensorType.FLOAT32,
 }
