@@ -254,7 +254,7 @@ def test_symmetric_padding_becomes_part_of_the_convolution():
         writer = Writer(keep_padding=keep)
         for op in model.network.ops:
             writer.add(op)
-        data = writer.finish([writer.start], [writer.end])
+        data = writer.finish([writer.start], [writer.place[writer.end]])
         assert ("PAD" in str(codes(data))) == keep
         with pytest.warns(UserWarning, match="deprecated"):
             reader = tf.lite.Interpreter(
