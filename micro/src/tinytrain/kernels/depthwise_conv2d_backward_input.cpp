@@ -38,8 +38,8 @@ void BackwardPanel(const Window& w, const float* d_output, const Weight* panel,
         Quad<float> sum0;
         sum0.Fill(0.0f);
         // Neither end cuts a tap off.
-        if (l + stride >= w.kernel_width && xs.end < w.output.width &&
-            column + stride < w.input.width) {
+        if (Lanes::kAll && l + stride >= w.kernel_width &&
+            xs.end < w.output.width && column + stride < w.input.width) {
           Quad<float> sum1 = sum0;
           AddTaps2(from, depth, taps, walk, lanes, &sum0, &sum1);
           sum0.AddTo(lanes.count, to);
@@ -64,12 +64,10 @@ void BackwardInput(const Window& window, const float* d_output,
   for (int c = 0; c < channels; c += kPanelChannels) {
     if (c + kPanelChannels <= channels) {
       const FourLanes four = {};
-      BackwardPanel(window, d_output + c, panel.Pack(c, four), four,
-                    d_input + c);
+      BackwardPanel(window, d_output + c, panel.Pack(c), four, d_input + c);
     } else {
       const SomeLanes some(channels - c);
-      BackwardPanel(window, d_output + c, panel.Pack(c, some), some,
-                    d_input + c);
+      BackwardPanel(window, d_output + c, panel.Pack(c), some, d_input + c);
     }
   }
 }

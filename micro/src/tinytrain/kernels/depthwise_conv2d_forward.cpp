@@ -28,7 +28,7 @@ void ForwardPanel(const Window& w, const Input* input, const Weight* panel,
     for (int x = 0; x < w.output.width;) {
       const int left = x * w.stride_width - w.pad_left;
       Quad<Acc> sum0 = bias;
-      if (x >= inside.begin && x + 2 <= inside.end) {
+      if (Lanes::kAll && x >= inside.begin && x + 2 <= inside.end) {
         Quad<Acc> sum1 = bias;
         walk.columns = w.kernel_width;
         AddTaps2(input_row + left * depth, pair, panel_row, walk, lanes, &sum0,
@@ -71,11 +71,9 @@ void DepthwiseConv2DForward(const Window& window, const float* input,
     Quad<float> start;
     start.Load(values, four);
     if (some.count == kPanelChannels) {
-      ForwardPanel(window, input + c, panel.Pack(c, four), start, four,
-                   output + c);
+      ForwardPanel(window, input + c, panel.Pack(c), start, four, output + c);
     } else {
-      ForwardPanel(window, input + c, panel.Pack(c, some), start, some,
-                   output + c);
+      ForwardPanel(window, input + c, panel.Pack(c), start, some, output + c);
     }
   }
 }

@@ -22,8 +22,8 @@ class Panel {
         panel_(static_cast<Weight*>(scratch)) {}
 
   // Calls come in the order of the channels.
-  template <typename Lanes>
-  const Weight* Pack(int first, const Lanes& lanes) {
+  TINYTRAIN_NOINLINE const Weight* Pack(int first) {
+    const SomeLanes lanes(channels_ - first);
     const Weight* from = filter_.base + first;
     Weight* to = panel_;
     for (int t = taps_; t > 0; --t) {

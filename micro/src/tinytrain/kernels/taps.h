@@ -1,8 +1,11 @@
 #ifndef TINYTRAIN_KERNELS_TAPS_H_
 #define TINYTRAIN_KERNELS_TAPS_H_
 
+#include "tinytrain/kernels/multiply_add.h"
 #include "tinytrain/shape.h"
 
+// Those that divide are functions: as part of each kernel they would be larger
+// than its loops.
 namespace tinytrain {
 
 // From `begin` to before `end`; empty when they are equal.
@@ -31,21 +34,23 @@ inline int CeilDivide(int dividend, int divisor) {
 }
 
 // The outputs that see position `i` of an axis through some tap.
-inline Range OutputsOver(int i, int kernel, int stride, int pad, int outputs) {
+TINYTRAIN_NOINLINE inline Range OutputsOver(int i, int kernel, int stride,
+                                            int pad, int outputs) {
   const int begin = CeilDivide(i + pad - kernel + 1, stride);
   return Clipped(begin, (i + pad) / stride + 1, outputs);
 }
 
 // The outputs for which one tap lies over an axis of `size` values.
-inline Range OutputsOfTap(int tap, int stride, int pad, int size, int outputs) {
+TINYTRAIN_NOINLINE inline Range OutputsOfTap(int tap, int stride, int pad,
+                                             int size, int outputs) {
   return Clipped(
       CeilDivide(pad - tap, stride),
       size + pad - tap <= 0 ? 0 : (size + pad - tap - 1) / stride + 1, outputs);
 }
 
 // The outputs whose windows lie over the axis with all their taps.
-inline Range OutputsInside(int kernel, int stride, int pad, int size,
-                           int outputs) {
+TINYTRAIN_NOINLINE inline Range OutputsInside(int kernel, int stride, int pad,
+                                              int size, int outputs) {
   const int room = size + pad - kernel;
   return Clipped(CeilDivide(pad, stride), room < 0 ? 0 : room / stride + 1,
                  outputs);
