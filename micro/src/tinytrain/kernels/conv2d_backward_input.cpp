@@ -69,11 +69,12 @@ TINYTRAIN_NOINLINE void AddFilters(const float* d_output, int out,
   *sums = tile.sums;
 }
 
-// Gathers what reaches the input at (row, column) from all outputs over it.
-template <typename Weight, typename Lanes>
+// Gathers what reaches the input at (row, column) from all outputs over it, in
+// the first `lanes` of four channels.
+template <typename Weight>
 Quad<float> BackwardPixel(const Window& w, const float* d_output,
                           const Rows<Weight>& filter, int row, int column,
-                          int first, const Lanes& lanes) {
+                          int first, int lanes) {
   const int in = w.input.channels;
   const int out = w.output.channels;
   const Range ys = OutputsOver(row, w.kernel_height, w.stride_height, w.pad_top,
@@ -86,22 +87,28 @@ Quad<float> BackwardPixel(const Window& w, const float* d_output,
     const int k = row + w.pad_top - y * w.stride_height;
     for (int x = xs.begin; x < xs.end; ++x) {
       const int l = column + w.pad_left - x * w.stride_width;
-      AddFilters(d_output + (y * w.output.width + x) * out, out, filter,
-                 w.taps() * in, (k * w.kernel_width + l) * in + first, lanes,
-                 &sums);
+      const float* from = d_output + (y * w.output.width + x) * out;
+      const int offset = (k * w.kernel_width + l) * in + first;
+      if (lanes == 4) {
+        AddFilters(from, out, filter, w.taps() * in, offset, FourLanes(),
+                   &sums);
+      } else {
+        AddFilters(from, out, filter, w.taps() * in, offset, SomeLanes(lanes),
+                   &sums);
+      }
     }
   }
   return sums;
 }
 
-template <typename Weight, typename Lanes>
+template <typename Weight>
 void BackwardPixels(const Window& w, const float* d_output,
-                    const Rows<Weight>& filter, int first, const Lanes& lanes,
+                    const Rows<Weight>& filter, int first, int lanes,
                     float* d_input) {
   for (int row = 0; row < w.input.height; ++row) {
     for (int column = 0; column < w.input.width; ++column) {
       BackwardPixel(w, d_output, filter, row, column, first, lanes)
-          .AddTo(lanes.count, d_input + first);
+          .AddTo(lanes, d_input + first);
       d_input += w.input.channels;
     }
   }
@@ -118,26 +125,27 @@ void BackwardPointwise(const Window& w, const float* d_output,
     d_output += 4 * out;
     d_input += 4 * in;
   }
-  Window rest = w;
-  rest.input.height = rest.output.height = 1;
-  rest.input.width = rest.output.width = left;
-  BackwardPixels(rest, d_output, filter, first, FourLanes(), d_input);
+  for (; left > 0; --left) {
+    Quad<float> sums;
+    sums.Fill(0.0f);
+    AddFilters(d_output, out, filter, in, first, FourLanes(), &sums);
+    sums.AddTo(4, d_input + first);
+    d_output += out;
+    d_input += in;
+  }
 }
 
 template <typename Weight>
 void BackwardInput(const Window& window, const float* d_output,
                    const Rows<Weight>& filter, float* d_input) {
   const int in = window.input.channels;
-  int c = 0;
-  for (; c + 4 <= in; c += 4) {
-    if (window.pointwise()) {
+  for (int c = 0; c < in; c += 4) {
+    const int lanes = in - c < 4 ? in - c : 4;
+    if (window.pointwise() && lanes == 4) {
       BackwardPointwise(window, d_output, filter, c, d_input);
     } else {
-      BackwardPixels(window, d_output, filter, c, FourLanes(), d_input);
+      BackwardPixels(window, d_output, filter, c, lanes, d_input);
     }
-  }
-  if (c < in) {
-    BackwardPixels(window, d_output, filter, c, SomeLanes(in - c), d_input);
   }
 }
 

@@ -8,7 +8,6 @@ namespace tinytrain {
 // How many values of a Quad are there in memory, and where from a pointer on:
 // all four,
 struct FourLanes {
-  static const bool kAll = true;
   static const int count = 4;
   static const int offset1 = 1;
   static const int offset2 = 2;
@@ -19,7 +18,6 @@ struct FourLanes {
 // most three such channels in a layer: kernels have no tiles of several
 // positions for them, which would be as large again as for the others.
 struct SomeLanes {
-  static const bool kAll = false;
   int count;
   int offset1;
   int offset2;

@@ -4,8 +4,8 @@
 #include "tinytrain/kernels/multiply_add.h"
 #include "tinytrain/shape.h"
 
-// Those that divide are functions: as part of each kernel they would be larger
-// than its loops.
+// Those that a kernel asks once for an axis or a tap are functions: as part of
+// each they would be larger than its loops.
 namespace tinytrain {
 
 // From `begin` to before `end`; empty when they are equal.
@@ -34,8 +34,7 @@ inline int CeilDivide(int dividend, int divisor) {
 }
 
 // The outputs that see position `i` of an axis through some tap.
-TINYTRAIN_NOINLINE inline Range OutputsOver(int i, int kernel, int stride,
-                                            int pad, int outputs) {
+inline Range OutputsOver(int i, int kernel, int stride, int pad, int outputs) {
   const int begin = CeilDivide(i + pad - kernel + 1, stride);
   return Clipped(begin, (i + pad) / stride + 1, outputs);
 }
