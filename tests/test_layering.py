@@ -133,7 +133,7 @@ ABOVE_ALLOWED = {
     "micro": {"export"},
     "methods": set(),
     "meta": {"zoo"},
-    "evaluation": {"methods", "zoo"},
+    "evaluation": {"methods", "quantization", "zoo"},
     "report": {"methods", "evaluation"},
 }
 NUMPY_ONLY = (
