@@ -243,6 +243,19 @@ def test_bad_precision_is_said_before_anything_runs(refuse, monkeypatch):
     assert "`representative` names another dataset" in message
 
 
+def test_a_method_that_int8_has_not_is_named(refuse, sources):
+    protocol = dataclasses.replace(
+        PROTOCOL, representative=sources["datasets"][1]
+    )
+    message = refuse(
+        precision="int8",
+        datasets=sources["datasets"][:1],
+        methods=["none", "tinytl"],
+        protocol=protocol,
+    )
+    assert "(Method 'tinytl', int8 net.)" in message
+
+
 def test_scales_of_the_queries_are_refused(refuse, sources):
     protocol = dataclasses.replace(
         PROTOCOL, representative=sources["datasets"][0]

@@ -51,7 +51,12 @@ def find_nets(
         for name in method_names:
             if methods.get(name).adaptive or precision == INT8:
                 budget = protocol.budget(net.name)
-                methods.build(name, model, budget=budget)
+                try:
+                    methods.build(name, model, budget=budget)
+                except ValueError as error:
+                    raise ValueError(
+                        f"{error} (Method {name!r}, {precision} net.)"
+                    ) from error
     _check_distinct("nets", [(net.name, net.weights) for net in nets])
     return nets
 
