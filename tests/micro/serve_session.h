@@ -27,6 +27,7 @@ class SessionServer {
         first_(sizes.slot),
         second_(sizes.slot),
         slots_{{first_.get(), second_.get()}},
+        storage_{tinytrain::RamStorage(&slots_, sizes.slot), false},
         session_(
             model_,
             {{persistent_.get(), sizes.persistent, work_.get(), sizes.work},
@@ -34,7 +35,7 @@ class SessionServer {
              sizes.payload,
              kept_.get(),
              sizes.kept},
-            {tinytrain::RamStorage(&slots_, sizes.slot), false}, sink) {
+            storage_, sink) {
     for (uint32_t i = 0; i < size; ++i) {
       blob_.get()[i] = static_cast<const uint8_t*>(blob)[i];
     }
@@ -53,6 +54,7 @@ class SessionServer {
   Block<uint8_t> first_;
   Block<uint8_t> second_;
   tinytrain::RamSlots slots_;
+  const tinytrain::SessionStorage storage_;
   tinytrain::Model model_;
   tinytrain::SerialSession session_;
 };

@@ -56,8 +56,8 @@ struct SessionStorage {
   bool lasts;
 };
 
-// Answers one host. Owns nothing: model, which is open before the first call,
-// memory and storage must outlive it.
+// Answers one host. Owns nothing: model and storage, which are open before the
+// first call, and memory must outlive it.
 class SerialSession {
  public:
   SerialSession(const Model& model, const SessionMemory& memory,
@@ -98,7 +98,7 @@ class SerialSession {
 
   const Model& model_;
   const SessionMemory memory_;
-  const SessionStorage storage_;
+  const SessionStorage& storage_;
   const ByteSink sink_;
   FrameReader reader_;
   Trainer trainer_;
