@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import pathlib
 from typing import Any
@@ -251,7 +252,17 @@ def export_micro(
         )
     title = f"{model.name} on the device"
     texts = {
-        result.header: c_header(model.name, data),
+        result.header: c_header(
+            model.name,
+            data,
+            {
+                "persistent_bytes": result.persistent_bytes,
+                "work_bytes": result.work_bytes,
+                "sample_bytes": math.prod(graph.input_shape)
+                * (1 if graph.input_stored else 4),
+                "classes": max_way,
+            },
+        ),
         result.report: report.markdown(title, notes, table, sums, max_way),
     }
     if result.plan:
