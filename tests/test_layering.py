@@ -143,7 +143,7 @@ ABOVE = {
 ABOVE_ALLOWED = {
     "quantization": {"zoo"},
     "export": {"quantization"},
-    "micro": {"export"},
+    "micro": {"export", "quantization"},
     "methods": set(),
     "meta": {"zoo"},
     "evaluation": {"methods", "quantization", "zoo"},
