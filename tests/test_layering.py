@@ -91,6 +91,7 @@ ALLOWED = {
     "scheme_search": {"budget", "scheme_memory", "sparse_update"},
     "scheme_evolution": {"budget", "scheme_search", "sparse_update"},
     "qas": set(),
+    "reservoir": set(),
     "trainer": {"heads", "qas", "window"},
     "training": {"examples", "heads", "window"},
     "model": {
@@ -104,6 +105,18 @@ ALLOWED = {
         "trainer",
         "training",
         "window",
+    },
+    "lifelong": {
+        "costs",
+        "device_graph",
+        "heads",
+        "lower",
+        "masking",
+        "model",
+        "plan",
+        "qas",
+        "reservoir",
+        "training",
     },
     "callbacks": {
         "budget",
@@ -133,7 +146,7 @@ ABOVE_ALLOWED = {
     "micro": {"export", "quantization"},
     "methods": set(),
     "meta": {"zoo"},
-    "evaluation": {"methods", "zoo"},
+    "evaluation": {"methods", "quantization", "zoo"},
     "report": {"methods", "evaluation"},
 }
 NUMPY_ONLY = (
@@ -145,6 +158,7 @@ NUMPY_ONLY = (
     "grouping",
     "lifetimes",
     "plan",
+    "reservoir",
     "selection",
 )
 

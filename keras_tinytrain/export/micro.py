@@ -49,8 +49,8 @@ class MicroExport:
         header: The same bytes as a C header.
         report: What it takes, layer by layer.
         plan: The plan as JSON, None without one.
-        tflite: The model for TensorFlow Lite Micro, None without
-            representative data.
+        tflite: The model for TensorFlow Lite Micro, None of a float model
+            without representative data, and if all layers may train.
         flash_bytes: Bytes of the blob.
         persistent_bytes: Bytes of the device's region `persistent`: to train
             the plan that is written or, without one, to score channels,
@@ -107,7 +107,8 @@ def export_micro(
         representative_data: Images such as the device is to meet, or
             `Examples`; a hundred are plenty. With them `model.tflite` is
             written too, for TensorFlow Lite Micro: the frozen part in int8,
-            and the exported tail as one operator (docs/tflm.md).
+            and the exported tail as one operator (docs/tflm.md). An int8
+            model needs none: it is written whenever a part is frozen.
 
     Returns:
         The files and their totals.
@@ -184,19 +185,30 @@ def export_micro(
     )
     device = layer_costs(model, way=max_way, first=first)
     tflite = None
-    if representative_data is not None:
+    is_int8 = graph.input_stored is not None
+    if representative_data is not None or (is_int8 and not is_whole):
         if is_whole:
             raise ValueError(
                 "Expected a budget or a plan that leaves layers in front "
                 "frozen, for TensorFlow Lite Micro to run. Received: all may "
                 f"train, from {candidates[0]!r} on, or from_pixels"
             )
+        prefix, cut = model, graph.cut
+        if not is_int8:
+            prefix, cut = (
+                quantize_prefix(model, representative_data, candidates[0]),
+                None,
+            )
+        size = _operator_bytes(device, expected, candidates, criterion, budget)
+        if is_int8:
+            size = _int8_bytes(size, device, expected, candidates, budget)
         tflite = write_tail_model(
-            quantize_prefix(model, representative_data, candidates[0]),
+            prefix,
             data,
+            cut=cut,
             max_way=max_way,
             scores=model.plan is None,
-            **_operator_bytes(device, expected, candidates, criterion, budget),
+            **size,
         )
     regions = _region_bytes(device, expected)
     if model.plan is None and expected is not None:
@@ -308,6 +320,31 @@ def _operator_bytes(
         persistent = total - costs.work_bytes({last: counts[last]})
         work = min(costs.work_bytes(every), total)
     return {"persistent_bytes": persistent, "work_bytes": work}
+
+
+def _int8_bytes(
+    size: dict[str, int],
+    costs: LayerCosts,
+    plan: UpdatePlan,
+    candidates: list[str],
+    budget: Budget | None,
+) -> dict[str, int]:
+    """Returns what is enough for an int8 tail, of which `costs` are float32.
+
+    Each trained weight has an int8 row besides, each bias an int32. Work is
+    less, so that a device which selects takes more channels instead.
+    """
+    by_name = {cost.name: cost for cost in costs}
+    more = sum(
+        len(c.channels) * (by_name[c.name].weights // c.size + 4)
+        for c in plan.layers
+    )
+    persistent = size["persistent_bytes"] + more
+    if budget is not None and budget.memory_bytes is not None:
+        last = {candidates[-1]: by_name[candidates[-1]].channels}
+        least_work = costs.work_bytes(last) // 4
+        persistent = max(persistent, budget.memory_bytes - least_work)
+    return size | {"persistent_bytes": persistent}
 
 
 def _notes(model, graph: Graph, candidates, budget, plan, max_way) -> list[str]:

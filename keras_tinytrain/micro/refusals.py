@@ -57,6 +57,11 @@ _REFUSALS = {
         "Expected a budget of {requested} MACs or more. Received: "
         "{available}, {missing} are missing",
     ),
+    -15: (
+        "worse",
+        "Expected a loss that has not risen. Received: a larger one; the "
+        "training is undone",
+    ),
 }
 
 

@@ -50,7 +50,7 @@ def draw_tradeoff(summary: Summary, theme: Theme) -> Figure:
                         zorder=3,
                     )
             value = summary.published_average(net, method)
-            costs = published.costs(net[0], method)
+            costs = published.costs(net.published_name, method)
             if value is not None and costs is not None:
                 seen[method], open_too = None, True
                 for axes, x in (

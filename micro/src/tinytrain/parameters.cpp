@@ -123,12 +123,17 @@ void Parameters::Place(const Selection& selection) {
     biases += counts_[i] * StoredBiases(model_->layer(i));
   }
   const uint32_t states = StateCount(optimizer_) - 1;
-  memset(gradient(), 0, states * trained_size_ * sizeof(float));
   stored_biases_ =
       reinterpret_cast<int32_t*>(gradient() + states * trained_size_);
   channels_ = reinterpret_cast<uint16_t*>(stored_biases_ + biases);
   stored_rows_ = reinterpret_cast<int8_t*>(channels_ + channels);
   memcpy(channels_, selection.channels, channels * sizeof(channels_[0]));
+  Restore();
+}
+
+void Parameters::Restore() {
+  const uint32_t states = StateCount(optimizer_) - 1;
+  memset(gradient(), 0, states * trained_size_ * sizeof(float));
   for (uint32_t i = 0; i < model_->layer_count(); ++i) CopyBase(i);
   Store();
 }

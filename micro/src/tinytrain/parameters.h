@@ -56,6 +56,8 @@ class Parameters {
   // channels start from the blob's, all other numbers from 0. Class vectors
   // stay as they are.
   void Place(const Selection& selection);
+  // Starts again from there.
+  void Restore();
 
   const uint16_t* counts() const { return counts_; }
   const uint16_t* channels() const { return channels_; }

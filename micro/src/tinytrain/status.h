@@ -21,6 +21,7 @@ enum class Code : int8_t {
   kUnsupported = -12,    // A checkpoint of what only the host can train.
   kMemoryBudget = -13,   // Of selection, below what one channel takes.
   kMacsBudget = -14,     // The same; numbers are MACs of a backward pass.
+  kWorse = -15,          // A training, of samples held out; it is undone.
 };
 
 // What a call came to. Numbers are bytes, unless the code says otherwise.

@@ -38,7 +38,9 @@ Trainer::Trainer()
       loss_(0.0f),
       rate_(0.0f),
       finds_rate_(false),
-      trained_(false) {}
+      trained_(false),
+      before_(),
+      after_() {}
 
 Status Trainer::Init(const Model* model, const Setup& setup, const Rates& rates,
                      const Regions& regions) {
@@ -110,15 +112,21 @@ Status Trainer::Plan(const Selection& selection) {
   // Those of another plan may have been trained.
   if (Trains()) vectors_ = Vectors::kNone;
   parameters_.Place(selection);
+  work_bytes_ = static_cast<uint32_t>(bytes.work);
+  StartTraining();
+  return Status::Ok();
+}
+
+// With the weights of the blob, which are in place.
+void Trainer::StartTraining() {
   stepper_.Reset(setup_.optimizer, rates_.momentum);
   state_ = State::kTraining;
-  work_bytes_ = static_cast<uint32_t>(bytes.work);
   examples_ = 0;
   loss_ = 0.0f;
   finds_rate_ = rates_.learning_rate == 0.0f;
   rate_ = finds_rate_ ? kFirstRate : rates_.learning_rate;
   trained_ = false;
-  return Status::Ok();
+  before_ = after_ = HeldOut();
 }
 
 Status Trainer::Accumulate(const void* sample, uint32_t label, float* loss) {
@@ -142,7 +150,10 @@ Status Trainer::Update() {
   const Units units(*model_, floats, parameters_.counts(),
                     parameters_.channels());
   const Status status = stepper_.Step(rate_, examples_, units, numbers);
-  if (status.ok()) parameters_.Store();
+  if (status.ok()) {
+    parameters_.Store();
+    after_ = HeldOut();
+  }
   if (status.ok() && finds_rate_) {
     const uint32_t weights = parameters_.trained_weights();
     const float share = static_cast<float>(weights > 0 ? weights : 1) /
@@ -182,7 +193,7 @@ Status Trainer::Predict(const void* sample, uint32_t* label, float* logits) {
   return Status::Ok();
 }
 
-// Sends a sample there and back.
+// Sends a sample there and, unless nothing is wanted but its loss, back.
 Status Trainer::Send(Purpose purpose, const void* sample, uint32_t label,
                      float* loss) {
   Status status = CheckExample(sample, label);
@@ -197,7 +208,7 @@ Status Trainer::Send(Purpose purpose, const void* sample, uint32_t label,
   const float found = pass.Loss(label);
   if (!IsFinite(found)) return NotFinite();
   *loss = found;
-  pass.Backward();
+  if (purpose != Purpose::kPredict) pass.Backward();
   return Status::Ok();
 }
 

@@ -9,9 +9,9 @@ namespace {
 // Computes the channels of one panel. An input gathers from the outputs over
 // it, whose taps run in reverse; the taps are the same again `stride` inputs
 // further on, with the next outputs.
-template <typename Weight, typename Lanes>
+template <typename Weight>
 void BackwardPanel(const Window& w, const float* d_output, const Weight* panel,
-                   const Lanes& lanes, float* d_input) {
+                   int lanes, float* d_input) {
   const int depth = w.input.channels;
   const int stride = w.stride_width;
   TapWalk walk;
@@ -38,16 +38,16 @@ void BackwardPanel(const Window& w, const float* d_output, const Weight* panel,
         Quad<float> sum0;
         sum0.Fill(0.0f);
         // Neither end cuts a tap off.
-        if (l + stride >= w.kernel_width && xs.end < w.output.width &&
-            column + stride < w.input.width) {
+        if (lanes == kPanelChannels && l + stride >= w.kernel_width &&
+            xs.end < w.output.width && column + stride < w.input.width) {
           Quad<float> sum1 = sum0;
-          AddTaps2(from, depth, taps, walk, lanes, &sum0, &sum1);
-          sum0.AddTo(lanes.count, to);
-          sum1.AddTo(lanes.count, to + stride * depth);
+          AddTaps2(from, depth, taps, walk, &sum0, &sum1);
+          sum0.AddTo(kPanelChannels, to);
+          sum1.AddTo(kPanelChannels, to + stride * depth);
           column += 2 * stride;
         } else {
           AddTaps1(from, taps, walk, lanes, &sum0);
-          sum0.AddTo(lanes.count, to);
+          sum0.AddTo(lanes, to);
           column += stride;
         }
       }
@@ -62,15 +62,9 @@ void BackwardInput(const Window& window, const float* d_output,
   const int channels = window.input.channels;
   Panel<Weight> panel(window, filter, scratch);
   for (int c = 0; c < channels; c += kPanelChannels) {
-    if (c + kPanelChannels <= channels) {
-      const FourLanes four = {};
-      BackwardPanel(window, d_output + c, panel.Pack(c, four), four,
-                    d_input + c);
-    } else {
-      const SomeLanes some(channels - c);
-      BackwardPanel(window, d_output + c, panel.Pack(c, some), some,
-                    d_input + c);
-    }
+    const int left = channels - c;
+    BackwardPanel(window, d_output + c, panel.Pack(c),
+                  left < kPanelChannels ? left : kPanelChannels, d_input + c);
   }
 }
 

@@ -7,9 +7,9 @@ namespace tinytrain {
 namespace {
 
 // Computes the channels of one panel.
-template <typename Acc, typename Input, typename Weight, typename Lanes>
+template <typename Acc, typename Input, typename Weight>
 void ForwardPanel(const Window& w, const Input* input, const Weight* panel,
-                  const Quad<Acc>& bias, const Lanes& lanes, Acc* output) {
+                  const Quad<Acc>& bias, int lanes, Acc* output) {
   const int depth = w.input.channels;
   const int pair = w.stride_width * depth;
   const Range inside = OutputsInside(w.kernel_width, w.stride_width, w.pad_left,
@@ -28,13 +28,12 @@ void ForwardPanel(const Window& w, const Input* input, const Weight* panel,
     for (int x = 0; x < w.output.width;) {
       const int left = x * w.stride_width - w.pad_left;
       Quad<Acc> sum0 = bias;
-      if (x >= inside.begin && x + 2 <= inside.end) {
+      if (lanes == kPanelChannels && x >= inside.begin && x + 2 <= inside.end) {
         Quad<Acc> sum1 = bias;
         walk.columns = w.kernel_width;
-        AddTaps2(input_row + left * depth, pair, panel_row, walk, lanes, &sum0,
-                 &sum1);
-        sum0.Store(lanes.count, output);
-        sum1.Store(lanes.count, output + depth);
+        AddTaps2(input_row + left * depth, pair, panel_row, walk, &sum0, &sum1);
+        sum0.Store(kPanelChannels, output);
+        sum1.Store(kPanelChannels, output + depth);
         output += 2 * depth;
         x += 2;
       } else {
@@ -43,7 +42,7 @@ void ForwardPanel(const Window& w, const Input* input, const Weight* panel,
         AddTaps1(input_row + (left + columns.begin) * depth,
                  panel_row + columns.begin * kPanelChannels, walk, lanes,
                  &sum0);
-        sum0.Store(lanes.count, output);
+        sum0.Store(lanes, output);
         output += depth;
         ++x;
       }
@@ -64,19 +63,13 @@ void DepthwiseConv2DForward(const Window& window, const float* input,
   Panel<float> panel(window, filter, scratch);
   RowReader<float> biases(bias, 1);
   for (int c = 0; c < channels; c += kPanelChannels) {
-    const FourLanes four = {};
-    const SomeLanes some(channels - c);
+    const int left = channels - c;
+    const int lanes = left < kPanelChannels ? left : kPanelChannels;
     float values[kPanelChannels] = {0.0f, 0.0f, 0.0f, 0.0f};
-    for (int i = 0; i < some.count; ++i) values[i] = biases.NextValue();
+    for (int i = 0; i < lanes; ++i) values[i] = biases.NextValue();
     Quad<float> start;
-    start.Load(values, four);
-    if (some.count == kPanelChannels) {
-      ForwardPanel(window, input + c, panel.Pack(c, four), start, four,
-                   output + c);
-    } else {
-      ForwardPanel(window, input + c, panel.Pack(c, some), start, some,
-                   output + c);
-    }
+    start.Load(values, FourLanes());
+    ForwardPanel(window, input + c, panel.Pack(c), start, lanes, output + c);
   }
 }
 
