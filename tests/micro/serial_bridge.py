@@ -11,7 +11,6 @@ from pathlib import Path
 import arm_board
 from arm_board import Board
 
-# Where a read of a terminal that nobody has open ends.
 _CHUNK = 4096
 
 
@@ -33,6 +32,7 @@ class EmulatedPort:
             arm_board.command(board, program),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
         )
         self._threads = [
             threading.Thread(target=step, daemon=True)
@@ -58,7 +58,6 @@ class EmulatedPort:
         try:
             while data := os.read(self._ours, _CHUNK):
                 self._process.stdin.write(self._damage(data))
-                self._process.stdin.flush()
         except OSError:
             pass  # The other end is closed, or the board has stopped.
 
