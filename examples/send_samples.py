@@ -86,7 +86,7 @@ def main(argv: list[str]) -> None:
     device.settle(*zip(*pairs))
     after = accuracy(device, queries, expected)
     print(f"Accuracy on {len(queries)} images: {before:.3f}, now {after:.3f}.")
-    device.store()
+    device.save()
     where = "flash" if device.lasts else "RAM, until the power goes"
     print(f"The board has saved what it learned in {where}.")
     device.close()
