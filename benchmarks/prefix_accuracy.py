@@ -14,6 +14,8 @@ command goes on where a run was broken; episodes come dataset by dataset, so
 that a run may be broken anywhere.
 """
 
+import gc
+
 import numpy as np
 from absl import app, flags
 
@@ -142,6 +144,7 @@ def main(_):
         for episode in range(FLAGS.episodes):
             for dataset in datasets:
                 adapt(file, dataset, episode, model, first, budget)
+                gc.collect()  # Compiled models hold each other.
     report(FLAGS.out)
 
 

@@ -184,6 +184,17 @@ def test_the_tradeoff_shows_both(summary, theme):
     )
 
 
+def test_the_legend_of_all_methods_fits_into_the_figure():
+    names = methods.names()
+    episodes = [record(name, "cub", 0, 0.5) for name in names]
+    figure = draw_tradeoff(Summary(Records(PROTOCOL, episodes, [])), LIGHT)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) > len(names)
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+
+
 def test_times_are_drawn_for_what_was_run(summary):
     (axes,) = draw_times(summary, LIGHT).axes
     labels = [text.get_text() for text in axes.get_yticklabels()]

@@ -182,10 +182,15 @@ def _handles(methods: list[str], theme: Theme) -> list[Line2D]:
 
 
 def _legend(figure: Figure, theme: Theme, handles: list[Line2D]) -> None:
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(len(handles), 5),
-        frameon=False,
-        labelcolor=theme.text,
-    )
+    """Puts a legend below, in as many columns as the figure is wide enough."""
+    for columns in range(min(len(handles), 5), 0, -1):
+        legend = figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=columns,
+            frameon=False,
+            labelcolor=theme.text,
+        )
+        if legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()

@@ -92,6 +92,7 @@ def test_a_life_as_in_keras_and_engine(
     assert said["ours"][0] >= sizes[0]
     assert said["ours"][1] >= sizes[1]
     assert said["refusals"]["damaged blob"][0] == "corrupt"
+    assert said["refusals"]["another scale"][0] == "wrong_model"
 
 
 def test_what_the_device_chooses_fits(tmp_path, wheel, build_folder):

@@ -133,6 +133,20 @@ def test_a_bad_line_changes_nothing(library, program, pixels, seed):
     np.testing.assert_array_equal(last, device.predict(task.images[-1]))
 
 
+def test_the_seeds_of_the_fuzzer_are_a_whole_life(program):
+    fuzz = session_library.HERE / "fuzz"
+    data = (fuzz / "serial_seeds" / "line").read_bytes()[1:]
+    blob = fuzz / "seeds" / "block.ttnb"
+    sent = FrameReader().take(data)
+    found = session_library.play_back(
+        program, blob, (*ENOUGH[:3], 1000, 2000), data
+    )
+    answers = FrameReader().take(found)
+    assert [a.type - 0x80 for a in answers] == [f.type for f in sent]
+    assert {f.type & 0x3F for f in sent} == {*range(1, 16)}
+    assert all(a.payload[:4] == bytes(4) for a in answers)
+
+
 def test_what_was_stored_is_there_after_a_new_start(library, pixels):
     (_, result), task = pixels
     line = Line(library, result.blob.read_bytes())

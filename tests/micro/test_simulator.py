@@ -60,7 +60,6 @@ def test_a_life_as_in_keras_and_engine(tmp_path, wheel, build_folder):
     ).is_dir(),
     reason="needs weights and images",
 )
-@pytest.mark.parametrize("wheel", ["namespaced"], indirect=True)
 @pytest.mark.parametrize("name", ["mcunet", "mobilenet_v2", "proxyless_nas"])
 def test_nets_of_the_zoo_on_real_images(tmp_path, wheel, build_folder, name):
     dataset = ktt.datasets.load("gtsrb", image_size=(128, 128))

@@ -6,7 +6,9 @@
 
 #include <TinyTrain.h>
 
-#if defined(ARDUINO_ARCH_MBED)
+// The flash of RP2040 is written in units of 256 bytes, which are too many.
+#if defined(ARDUINO_ARCH_MBED) && !defined(ARDUINO_ARCH_RP2040) && \
+    !defined(ARDUINO_ARCH_MBED_RP2040)
 #include <tinytrain/flash_iap_storage.h>
 
 static tinytrain::FlashIapSlots flash_slots;

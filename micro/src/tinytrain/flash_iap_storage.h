@@ -5,7 +5,7 @@
 
 #include "tinytrain/storage.h"
 
-// Needs Mbed OS: Portenta, GIGA, Nicla Vision, Nano 33 BLE, Nano RP2040.
+// Needs Mbed OS: Portenta H7, GIGA R1, Nicla Vision, Nano 33 BLE.
 namespace tinytrain {
 
 // Two slots in the last sectors of the flash that the program is in, which it

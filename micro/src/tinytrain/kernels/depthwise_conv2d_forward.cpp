@@ -7,9 +7,8 @@ namespace tinytrain {
 namespace {
 
 // Computes the channels of one panel.
-template <typename Acc, typename Input, typename Weight>
-void ForwardPanel(const Window& w, const Input* input, const Weight* panel,
-                  const Quad<Acc>& bias, int lanes, Acc* output) {
+void ForwardPanel(const Window& w, const float* input, const float* panel,
+                  const Quad<float>& bias, int lanes, float* output) {
   const int depth = w.input.channels;
   const int pair = w.stride_width * depth;
   const Range inside = OutputsInside(w.kernel_width, w.stride_width, w.pad_left,
@@ -22,14 +21,14 @@ void ForwardPanel(const Window& w, const Input* input, const Weight* panel,
   for (int y = 0; y < w.output.height; ++y) {
     const int top = y * w.stride_height - w.pad_top;
     const Range rows = TapsInside(top, w.kernel_height, w.input.height);
-    const Input* input_row = input + (top + rows.begin) * walk.source_row;
-    const Weight* panel_row = panel + rows.begin * walk.panel_row;
+    const float* input_row = input + (top + rows.begin) * walk.source_row;
+    const float* panel_row = panel + rows.begin * walk.panel_row;
     walk.rows = rows.size();
     for (int x = 0; x < w.output.width;) {
       const int left = x * w.stride_width - w.pad_left;
-      Quad<Acc> sum0 = bias;
+      Quad<float> sum0 = bias;
       if (lanes == kPanelChannels && x >= inside.begin && x + 2 <= inside.end) {
-        Quad<Acc> sum1 = bias;
+        Quad<float> sum1 = bias;
         walk.columns = w.kernel_width;
         AddTaps2(input_row + left * depth, pair, panel_row, walk, &sum0, &sum1);
         sum0.Store(kPanelChannels, output);

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "tinytrain/kernels/for_speed.h"
+
 namespace tinytrain {
 namespace {
 
