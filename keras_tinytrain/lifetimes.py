@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from keras_tinytrain.device_graph import Graph
 BYTES = 4  # float32
 DEPTHWISE_LANES = 4  # Channels of a depthwise kernel brought together.
 SCORED_ROWS = 2  # Channels whose gradients are scored together.
+PATCHED = 4  # Rows, or columns, of weights with trained inputs.
 IN_PLACE = ("add", "activation", "rescale")
 
 
@@ -44,9 +47,13 @@ class Lifetimes:
         last = self._last[1:]
         # The head reads the features, and its way back makes their gradient.
         made = np.append(self._backward, count + 1)[last]
-        # Of values, masks, taps, scratch forward, there, and back, gradients.
+        # Of values, masks, taps, scratch forward, there, and back, gradients,
+        # inputs that are kept apart.
         self._begins = np.concatenate(
-            [*[self._forward] * 4, self._learns, self._backward, made]
+            [
+                *([self._forward] * 4),
+                *(self._learns, self._backward, made, self._forward),
+            ]
         )
 
     def scores_by_output(self, op: int) -> bool:
@@ -56,6 +63,26 @@ class Lifetimes:
     def input_bytes(self, op: int) -> int:
         """Returns the size of an operation's first input."""
         return int(self._size[self._inputs[op, 0]])
+
+    def input_channels(self, op: int) -> int:
+        """Returns how many input channels the weights of an operation know."""
+        source = self._shapes[self._inputs[op, 0]]
+        dense = self._ops[op].kind == "dense"
+        return math.prod(source) if dense else source[-1]
+
+    def _patches(self, inputs: Mapping[int, int]) -> np.ndarray:
+        """Returns scratch forward and back, and what is kept, by operation."""
+        found = np.zeros((3, self._count), int)
+        for op, count in inputs.items():
+            channels = self.input_channels(op)
+            positions = self._size[self._inputs[op, 0]] // BYTES // channels
+            taps = math.prod(self._ops[op].kernel)
+            found[:, op] = (
+                PATCHED * self.row_bytes(op),
+                PATCHED * taps * self._shapes[op + 1][-1] * BYTES,
+                BYTES * positions * count,
+            )
+        return found
 
     def row_bytes(self, op: int) -> int:
         """Returns the size of an output channel's weights."""
@@ -71,6 +98,7 @@ class Lifetimes:
         until: np.ndarray,
         head_bytes: int,
         scratch: np.ndarray | int = 0,
+        inputs: Mapping[int, int] = MappingProxyType({}),
     ) -> int:
         """Returns the largest sum of blocks at a time.
 
@@ -81,11 +109,12 @@ class Lifetimes:
                 tensor's value, -1 for none.
             head_bytes: Of the head, there and back.
             scratch: Of each operation while it learns.
+            inputs: Number of input channels, not all, that operations train.
         """
         count, last = self._count, self._last
         there = self._forward >= start
-        inputs = depends[self._inputs]
-        passes = inputs[:, 0] | inputs[:, 1]
+        read = depends[self._inputs]
+        passes = read[:, 0] | read[:, 1]
         # Values: the output takes the place of the first input that is free.
         free = self._ends_here & (self._inputs > start)
         free &= until[self._inputs] < 0
@@ -98,19 +127,21 @@ class Lifetimes:
             value_ends[replaced] -= 1
         # Gradients: from the last reader's backward pass to the maker's, which
         # may turn it into that of its input.
-        heirs = inputs & self._ends_here
+        heirs = read & self._ends_here
         shared = self._shares & heirs[:, 0] & heirs[:, 1]
         gradient = np.where(depends, self._size, 0)
         gradient[self._inputs[shared].max(axis=1)] = 0
+        patches = self._patches(inputs)
         sizes = np.concatenate(
             [
                 self._size[1:] * there,
                 self._mask * depends[1:],
                 self._taps * passes,
-                self._scratch * there,
+                self._scratch * there + patches[0],
                 np.broadcast_to(scratch, count),
-                self._scratch * passes,
+                (self._scratch + patches[1]) * passes,
                 gradient[1:],
+                patches[2],
             ]
         )
         ends = np.concatenate(
@@ -122,6 +153,7 @@ class Lifetimes:
                 self._learns,
                 self._backward,
                 self._backward - (heirs[:, 0] | heirs[:, 1]),
+                self._learns,
             ]
         )
         moments = 3 * count + 3

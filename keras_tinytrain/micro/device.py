@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_tinytrain.export.blob import Blob
+from keras_tinytrain.export.contents import plan_flags
 from keras_tinytrain.micro.slots import empty_slots, read_slots, write_first
 from keras_tinytrain.plan import UpdatePlan
 
@@ -106,20 +107,19 @@ class Device:
                 plan of the host.
 
         Raises:
-            ValueError: If a layer is not in the blob, or a plan trains what
-                no device does.
+            ValueError: If a layer is not in the blob.
             EngineError: If a region is too small, with the bytes. A plan
                 that is there already stays.
         """
-        counts, chosen = self._selection(channels)
-        self._handle.call("plan", counts, chosen)
+        self._handle.call("plan", *self._selection(channels))
         self._is_new = False
 
     def training_bytes(
         self, channels: Channels | UpdatePlan
     ) -> tuple[int, int]:
         """Returns the bytes of both regions that training channels takes."""
-        return self._handle.training_bytes(self._selection(channels)[0])
+        counts, _, kinds = self._selection(channels)
+        return self._handle.training_bytes(counts, kinds)
 
     def accumulate(self, sample: np.ndarray, label: int) -> float:
         """Adds the gradient of a sample, and returns its loss."""
@@ -204,16 +204,15 @@ class Device:
 
     def _selection(
         self, channels: Channels | UpdatePlan
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Returns counts, indices, and the flags of each layer or None."""
+        flags = {}
         if isinstance(channels, UpdatePlan):
-            for layer in channels.layers:
-                if len(layer.inputs) or layer.bias:
-                    raise ValueError(
-                        "Expected a plan of output channels, all that a "
-                        "device trains. Received: inputs, or biases alone, "
-                        f"of layer {layer.name!r}"
-                    )
-            channels = channels.channels
+            flags = {layer.name: plan_flags(layer) for layer in channels.layers}
+            channels = {
+                layer.name: layer.inputs or layer.channels
+                for layer in channels.layers
+            }
         unknown = sorted({*channels} - {*self.layers})
         if unknown:
             raise ValueError(
@@ -223,7 +222,8 @@ class Device:
         rows = [list(channels.get(name, ())) for name in self.layers]
         counts = np.array([len(row) for row in rows], np.uint16)
         flat = np.array([i for row in rows for i in row] or [0], np.uint16)
-        return counts, flat
+        kinds = [flags.get(name, 0) for name in self.layers]
+        return counts, flat, np.array(kinds, np.uint8) if any(kinds) else None
 
     def _sample(self, sample: np.ndarray) -> np.ndarray:
         sample = np.ascontiguousarray(sample, np.float32)

@@ -54,10 +54,17 @@ class Handle(Calls):
         """Size of the region that holds what is learned."""
         return len(self._regions[0])
 
-    def training_bytes(self, counts: Sequence[int]) -> tuple[int, int]:
-        """Returns what training as many channels of each layer takes."""
+    def training_bytes(
+        self, counts: Sequence[int], kinds: np.ndarray | None = None
+    ) -> tuple[int, int]:
+        """Returns what training as many channels of each layer takes.
+
+        Args:
+            counts: One of each layer.
+            kinds: The flags of each, see docs/format.md; None is 0.
+        """
         array = np.array(counts, np.uint16)
-        return self._bytes("training_bytes", array)
+        return self._bytes("training_bytes", array, kinds)
 
     def selecting_bytes(self) -> tuple[int, int]:
         """Returns what scoring and selecting take."""

@@ -42,11 +42,6 @@ _REFUSALS = {
     -9: ("wrong_state", "Expected another call first. Received: {call}"),
     -10: ("no_checkpoint", "Expected a checkpoint. Received: none"),
     -11: ("storage", "Expected storage that works. Received: a failure"),
-    -12: (
-        "unsupported",
-        "Expected what a device can train. Received: trained inputs or biases "
-        "alone of layer {requested}, or no candidate",
-    ),
     -13: (
         "memory_budget",
         "Expected a budget of {requested} bytes or more. Received: "

@@ -80,9 +80,11 @@ int engine_init(void* engine, uint32_t classes, int optimizer, float rate,
 }
 
 void planner_training_bytes(void* engine, uint32_t classes, int optimizer,
-                            const uint16_t* counts, uint64_t* bytes) {
+                            const uint16_t* counts, const uint8_t* kinds,
+                            uint64_t* bytes) {
+  const Parts parts = {counts, kinds};
   const Bytes found =
-      TrainingBytes(Of(engine)->model, SetupOf(classes, optimizer), counts);
+      TrainingBytes(Of(engine)->model, SetupOf(classes, optimizer), parts);
   bytes[0] = found.persistent;
   bytes[1] = found.work;
 }
@@ -97,7 +99,8 @@ void planner_scoring_bytes(void* engine, uint32_t classes, int optimizer,
 
 uint64_t planner_fixed_bytes(void* engine, uint32_t classes, int optimizer,
                              const uint16_t* counts) {
-  return FixedBytes(Of(engine)->model, SetupOf(classes, optimizer), counts);
+  const Parts parts = {counts, nullptr};
+  return FixedBytes(Of(engine)->model, SetupOf(classes, optimizer), parts);
 }
 
 uint64_t planner_channel_bytes(void* engine, uint32_t classes, int optimizer,
@@ -138,20 +141,23 @@ uint32_t engine_score_count(void* engine) {
 }
 
 int engine_plan(void* engine, const uint16_t* counts, const uint16_t* channels,
-                uint32_t* numbers) {
-  const Selection selection = {counts, channels};
+                const uint8_t* kinds, uint32_t* numbers) {
+  const Selection selection = {{counts, kinds}, channels};
   return Write(Of(engine)->trainer.Plan(selection), numbers);
 }
 
 // Reads the blob's plan into `work`; writes where its lists begin there.
 int engine_read_plan(void* engine, uint8_t* work, size_t work_bytes,
                      uint64_t* offsets, uint32_t* numbers) {
-  Selection selection = {nullptr, nullptr};
+  Selection selection = {{nullptr, nullptr}, nullptr};
   const Status status =
       ReadPlan(Of(engine)->model, work, work_bytes, &selection);
   if (status.ok()) {
-    offsets[0] = reinterpret_cast<const uint8_t*>(selection.counts) - work;
+    offsets[0] =
+        reinterpret_cast<const uint8_t*>(selection.parts.counts) - work;
     offsets[1] = reinterpret_cast<const uint8_t*>(selection.channels) - work;
+    const uint8_t* kinds = selection.parts.kinds;
+    offsets[2] = kinds == nullptr ? 0 : kinds - work;
   }
   return Write(status, numbers);
 }

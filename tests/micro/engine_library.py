@@ -103,11 +103,11 @@ class Engine:
         ]
         return getattr(self.library, name)(self.handle, *pointers)
 
-    def training_bytes(self, counts) -> tuple[int, int]:
+    def training_bytes(self, counts, kinds=None) -> tuple[int, int]:
         """Returns the bytes of `persistent` and `work`, by the planner."""
         found = np.zeros(2, np.uint64)
         counts = np.array(counts, np.uint16)
-        self.call("planner_training_bytes", *self.setup, counts, found)
+        self.call("planner_training_bytes", *self.setup, counts, kinds, found)
         return int(found[0]), int(found[1])
 
     def scoring_bytes(self) -> tuple[int, int]:
@@ -154,11 +154,11 @@ class Engine:
         self.numbers = tuple(int(n) for n in numbers)
         return code
 
-    def plan(self, channels) -> int:
-        """Plans the channels of each layer."""
+    def plan(self, channels, kinds=None) -> int:
+        """Plans the channels of each layer, or its inputs by its kind."""
         counts = np.array([len(c) for c in channels], np.uint16)
         flat = np.array([i for c in channels for i in c] or [0], np.uint16)
-        return self.status("engine_plan", counts, flat)
+        return self.status("engine_plan", counts, flat, kinds)
 
     def observe(self, sample, label) -> int:
         return self.call("engine_observe", floats(sample), int(label))

@@ -56,7 +56,7 @@ void Learn() {
     Check("Score", trainer.Score(features, i % kClasses));
   }
   Check("EndScoring", trainer.EndScoring());
-  tinytrain::Selection selection = {nullptr, nullptr};
+  tinytrain::Selection selection = {{nullptr, nullptr}, nullptr};
   Check("Select", tinytrain::Select(model, setup, trainer.scores(), work,
                                     sizeof(work), &selection));
   Check("Plan", trainer.Plan(selection));

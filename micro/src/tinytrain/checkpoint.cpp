@@ -19,6 +19,16 @@ uint32_t RowOf(const Model& model, uint32_t index) {
   return row;
 }
 
+// Returns what of a layer is saved, see `Parts`.
+uint16_t KindOf(const format::Layer& layer, const format::SavedLayer& saved) {
+  uint32_t kind = saved.by_input == 1 ? format::kByInput : 0;
+  const Part part(layer, saved.count, kind);
+  if (saved.biases != part.biases() && saved.biases == layer.biases) {
+    kind |= format::kEveryBias;
+  }
+  return static_cast<uint16_t>(kind);
+}
+
 }  // namespace
 
 Checkpoint::Checkpoint()
@@ -89,25 +99,21 @@ Status Checkpoint::CheckLayer(uint32_t i, uint32_t* least) const {
   }
   if (saved.by_input > 1) return Unequal(Code::kBadFormat, 1, saved.by_input);
   const format::Layer& layer = model_->layer(row);
-  const uint32_t biases = layer.biases == 0 ? 0 : saved.count;
-  const bool has_every_bias =
-      saved.biases != biases && saved.biases == layer.biases;
-  if (saved.by_input == 1 || has_every_bias) {
-    // There is no kernel for the gradients of chosen inputs, and none for those
-    // of biases alone.
-    return Unequal(Code::kUnsupported, saved.index, 0);
+  if (saved.by_input == 1 && layer.inputs == 0) {
+    return Unequal(Code::kWrongModel, 0, saved.by_input);
   }
-  if (saved.count > layer.channels) {
-    return Unequal(Code::kWrongModel, layer.channels, saved.count);
+  const uint32_t limit = saved.by_input ? layer.inputs : layer.channels;
+  if (saved.count > limit) {
+    return Unequal(Code::kWrongModel, limit, saved.count);
   }
-  const uint32_t weights = saved.count * (layer.weights / layer.channels);
-  if (saved.weights != weights) {
-    return Unequal(Code::kWrongModel, weights, saved.weights);
+  const Part part(layer, saved.count, KindOf(layer, saved));
+  if (saved.weights != part.weights()) {
+    return Unequal(Code::kWrongModel, part.weights(), saved.weights);
   }
-  if (saved.biases != biases) {
-    return Unequal(Code::kWrongModel, biases, saved.biases);
+  if (saved.biases != part.biases()) {
+    return Unequal(Code::kWrongModel, part.biases(), saved.biases);
   }
-  status = CheckIndices(saved, layer.channels);
+  status = CheckIndices(saved, limit);
   if (status.ok()) status = CheckFloats(saved.kernel, saved.weights);
   if (status.ok()) status = CheckFloats(saved.bias, saved.biases);
   return status;
@@ -153,7 +159,8 @@ Status Checkpoint::ReadLayer(uint32_t i, TrainedLayer* layer) const {
   format::SavedLayer saved;
   const Status status = ReadRow(i, &saved);
   if (!status.ok()) return status;
-  layer->row = RowOf(*model_, saved.index);
+  layer->row = static_cast<uint16_t>(RowOf(*model_, saved.index));
+  layer->kind = KindOf(model_->layer(layer->row), saved);
   layer->channels.index = nullptr;
   layer->channels.count = static_cast<int>(saved.count);
   layer->weights = nullptr;

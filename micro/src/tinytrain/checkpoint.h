@@ -36,8 +36,6 @@ class Checkpoint {
   // Finds the checkpoint and checks all of it, or stays closed and says why:
   //   kNoCheckpoint    neither slot holds any: start from the base model
   //   kWrongModel      of another model, head or number of classes
-  //   kUnsupported     it trains input channels, or biases of channels that do
-  //                    not train; `requested` is the layer in the network
   //   kBadFormat, kWrongVersion, kCorrupt, kRegionTooSmall (truncated),
   //   kNotFinite, kStorage
   Status Open(const Model& model, const Storage& storage);
@@ -47,7 +45,7 @@ class Checkpoint {
   uint32_t layer_count() const { return header_.layer_count; }
   uint32_t way() const { return header_.way; }
 
-  // Fills in row and count of a layer, with null pointers. `i` is below
+  // Fills in row, kind and count of a layer, with null pointers. `i` is below
   // `layer_count`, here and below.
   Status ReadLayer(uint32_t i, TrainedLayer* layer) const;
 

@@ -45,6 +45,12 @@ struct Operands {
   void* scratch;
   uint8_t* taps;  // Of max pooling; null when nothing is learned.
   uint8_t* mask;  // Of an activation; null when nothing is learned.
+
+  void GiveScratch(void* memory) {
+    scratch = memory;
+    rows.filter.patch = static_cast<float*>(memory);
+    rows.stored_filter.patch = static_cast<int8_t*>(memory);
+  }
 };
 
 // Computes `output`, which may be one of the inputs where `Schedule::Reused`
@@ -80,10 +86,16 @@ void RunBackwardInput(const Model& model, const format::Operation& operation,
                       const Operands& operands, const float* d_output,
                       float* d_input);
 
-// Adds to `d_filter` the rows of `channels`.
+// Adds to `d_filter` the rows of `channels`. `window` and `input` are the
+// operation's, or of some channels of its input alone.
 void RunBackwardFilter(const Model& model, const format::Operation& operation,
-                       const void* input, const float* d_output,
-                       const Channels& channels, float* d_filter);
+                       const Window& window, const void* input,
+                       const float* d_output, const Channels& channels,
+                       float* d_filter);
+
+// Copies some channels of what an operation with weights reads.
+void CopyInputs(const Model& model, const format::Operation& operation,
+                const void* input, const Channels& channels, void* to);
 
 }  // namespace tinytrain
 

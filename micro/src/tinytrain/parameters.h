@@ -15,11 +15,6 @@ inline uint32_t RowSize(const format::Layer& layer) {
   return layer.weights / layer.channels;
 }
 
-// Numbers that a trained channel of a layer has: its row and its bias.
-inline uint32_t ChannelSize(const format::Layer& layer) {
-  return RowSize(layer) + (layer.biases > 0 ? 1 : 0);
-}
-
 // The largest bias of an int8 layer, as keras_tinytrain.quantization.scales.
 float BiasLimit(const Model& model, const format::Layer& layer);
 const float kLargestWeight = 127.0f;
@@ -33,21 +28,22 @@ inline uint32_t StateCount(Optimizer optimizer) {
 //   counts, all 0 | class vectors | scores
 // and while they train:
 //   counts | class vectors, slices | gradients | moments | stored biases |
-//   channels | stored rows
-// Counts and class vectors stay where they are. A slice is the rows of a
-// layer's trained channels, then their biases. What trains has a gradient and
-// moments in the same order: slices, and class vectors too of a linear head.
-// Slices of int8 layers are numbers in steps of the integers; the integers that
-// they are rounded to are the stored ones.
+//   channels | kinds | stored rows
+// Counts and class vectors stay where they are; kinds are there if one is not
+// 0. A slice is a layer's `Part`: rows, then biases. What trains has a gradient
+// and moments in the same order: slices, and class vectors too of a linear
+// head. Slices of int8 layers are numbers in steps of the integers; the
+// integers that they are rounded to are the stored ones.
 class Parameters {
  public:
-  Parameters() : model_(nullptr), counts_(nullptr) {}
+  Parameters() : model_(nullptr), counts_(nullptr), kinds_(nullptr) {}
   Parameters(const Model& model, const Setup& setup, void* region);
 
   static uint64_t ScoringBytes(const Model& model, const Setup& setup);
-  static uint64_t FixedBytes(const Model& model, const Setup& setup);
-  static uint64_t ChannelBytes(const Model& model, const Setup& setup,
-                               uint32_t layer);
+  static uint64_t FixedBytes(const Model& model, const Setup& setup,
+                             const Parts& parts);
+  static uint64_t PartBytes(const Setup& setup, const format::Layer& layer,
+                            const Part& part);
 
   // Sets all counts to 0: every weight is that of the blob.
   void Clear();
@@ -57,8 +53,18 @@ class Parameters {
   // stay as they are.
   void Place(const Selection& selection);
 
-  const uint16_t* counts() const { return counts_; }
-  const uint16_t* channels() const { return channels_; }
+  // What trains; nothing while channels are scored.
+  Parts parts() const {
+    const Parts parts = {counts_, kinds_};
+    return parts;
+  }
+  Selection selection() const {
+    const Selection selection = {parts(), channels_};
+    return selection;
+  }
+  Part part(uint32_t layer) const {
+    return PartOf(parts(), model_->layer(layer), layer);
+  }
   float* class_vectors() const { return class_vectors_; }
   uint32_t class_vectors_size() const { return class_vectors_size_; }
 
@@ -79,11 +85,14 @@ class Parameters {
   // Kernel weights that train.
   uint32_t trained_weights() const;
 
-  // Rows of a layer, the trained ones from their slice.
+  // Rows of a layer, what is trained from its slice.
   LayerRows rows(uint32_t layer) const;
   // Rounds what trains of int8 layers, and saturates it.
   void Store();
+  // What `part` counts of a layer, of outputs or inputs.
   Channels channels(uint32_t layer) const;
+  // The output channels whose biases train.
+  Channels biased(uint32_t layer) const;
   // Values of a layer's slice.
   float* slice(uint32_t layer) const;
   float* bias_slice(uint32_t layer) const;
@@ -93,6 +102,12 @@ class Parameters {
 
  private:
   void CopyBase(uint32_t layer);
+  template <typename Weight, typename Bias>
+  void CopyPart(uint32_t layer, const Weight* kernel, const Bias* bias);
+  template <typename T>
+  Rows<T> FilterOf(uint32_t layer, const T* base, const T* slice) const;
+  template <typename T>
+  Rows<T> BiasOf(uint32_t layer, const T* base, const T* slice) const;
   int8_t* stored_slice(uint32_t layer) const;
   int32_t* stored_bias_slice(uint32_t layer) const;
 
@@ -107,6 +122,7 @@ class Parameters {
   uint32_t trained_size_;
   int32_t* stored_biases_;
   uint16_t* channels_;
+  uint8_t* kinds_;  // Null if all are 0.
   int8_t* stored_rows_;
 };
 

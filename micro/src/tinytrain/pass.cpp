@@ -8,6 +8,19 @@ namespace tinytrain {
 using format::kAbsent;
 using format::Operation;
 
+namespace {
+
+uint32_t ElementBytes(const format::Tensor& tensor) {
+  return tensor.type == format::kInt8 ? sizeof(int8_t) : sizeof(float);
+}
+
+// Bytes of the bits of a mask, so that floats may follow.
+uint32_t AlignedMask(uint32_t size) {
+  return (MaskBytes(static_cast<int>(size)) + 3) & ~3u;
+}
+
+}  // namespace
+
 Pass::Pass(const Schedule& schedule, const Setup& setup,
            const Parameters* parameters, WorkMemory* memory)
     : schedule_(schedule),
@@ -24,18 +37,34 @@ uint32_t Pass::BlockCount(const Model& model) {
 
 uint64_t Pass::ValueBytes(uint32_t tensor) const {
   const format::Tensor& t = model_.tensor(tensor);
-  return uint64_t{t.size()} *
-         (t.type == format::kInt8 ? sizeof(int8_t) : sizeof(float));
+  return uint64_t{t.size()} * ElementBytes(t);
 }
 
 uint64_t Pass::GradientBytes(uint32_t tensor) const {
   return uint64_t{model_.tensor(tensor).size()} * sizeof(float);
 }
 
-// Of the bits of an activation, or the taps of a max pooling.
-uint64_t Pass::MaskBytesOf(uint32_t operation) const {
+// Bytes of what an operation keeps besides tensors: the taps of a max pooling,
+// or the bits of an activation and behind them the inputs that weights learn
+// from.
+uint64_t Pass::KeptBytes(uint32_t operation) const {
   const uint32_t size = model_.tensor(operation + 1).size();
-  return schedule_.KeepsTaps(operation) ? size : MaskBytes(size);
+  if (schedule_.KeepsTaps(operation)) return size;
+  uint64_t bytes = schedule_.KeepsMask(operation) ? AlignedMask(size) : 0;
+  if (schedule_.KeepsInputs(operation)) {
+    const Operation& op = model_.operation(operation);
+    bytes += uint64_t{ElementBytes(model_.tensor(op.input))} *
+             WindowOf(model_, op).input.positions() *
+             schedule_.part(operation).count();
+  }
+  return bytes;
+}
+
+// Bytes to put rows of weights together, of `size` weights in all.
+uint64_t Pass::PatchBytes(uint32_t operation, uint32_t size) const {
+  if (!schedule_.Patches(operation)) return 0;
+  const Operation& op = model_.operation(operation);
+  return uint64_t{ElementBytes(model_.tensor(op.input))} * kPatched * size;
 }
 
 const void* Pass::Value(uint32_t tensor) const {
@@ -47,7 +76,13 @@ float* Pass::Gradient(uint32_t tensor) const {
 }
 
 uint8_t* Pass::Mask(uint32_t operation) const {
-  return static_cast<uint8_t*>(memory_->At(MaskBlock(operation)));
+  return static_cast<uint8_t*>(memory_->At(KeptBlock(operation)));
+}
+
+void* Pass::KeptInputs(uint32_t operation) const {
+  const uint32_t size = model_.tensor(operation + 1).size();
+  const bool has_mask = schedule_.KeepsMask(operation);
+  return Mask(operation) + (has_mask ? AlignedMask(size) : 0);
 }
 
 // What of the operands is there, but for scratch memory.
@@ -100,11 +135,13 @@ void Pass::ForwardOperation(uint32_t i) {
     return;
   }
   const Operation& op = model_.operation(i);
-  const uint64_t scratch = ForwardScratchBytes(model_, op);
-  const uint32_t reused = schedule_.Reused(i);
-  if (schedule_.KeepsMask(i) || schedule_.KeepsTaps(i)) {
-    memory_->Take(MaskBlock(i), MaskBytesOf(i), true);
+  uint64_t scratch = ForwardScratchBytes(model_, op);
+  if (op.layer != kAbsent) {
+    scratch += PatchBytes(i, RowSize(model_.layer(op.layer)));
   }
+  const uint32_t reused = schedule_.Reused(i);
+  const uint64_t kept = KeptBytes(i);
+  if (kept > 0) memory_->Take(KeptBlock(i), kept, true);
   if (scratch > 0) memory_->Take(ScratchBlock(), scratch, false);
   if (reused != kAbsent) {
     memory_->Rename(ValueBlock(reused), ValueBlock(op.output));
@@ -115,8 +152,12 @@ void Pass::ForwardOperation(uint32_t i) {
   if (!memory_->counts_only()) {
     void* output = memory_->At(ValueBlock(op.output));
     Operands operands = OperandsOf(i);
-    if (scratch > 0) operands.scratch = memory_->At(ScratchBlock());
+    if (scratch > 0) operands.GiveScratch(memory_->At(ScratchBlock()));
     operands.input = op.input == reused ? output : Value(op.input);
+    if (schedule_.KeepsInputs(i)) {
+      CopyInputs(model_, op, operands.input, parameters_->channels(op.layer),
+                 KeptInputs(i));
+    }
     if (op.second != kAbsent) {
       operands.second = op.second == reused ? output : Value(op.second);
     }

@@ -47,7 +47,7 @@ class Pass {
   uint32_t GradientBlock(uint32_t tensor) const {
     return model_.tensor_count() + tensor;
   }
-  uint32_t MaskBlock(uint32_t operation) const {
+  uint32_t KeptBlock(uint32_t operation) const {
     return 2 * model_.tensor_count() + operation;
   }
   uint32_t HeadBlock() const { return 3 * model_.tensor_count() - 1; }
@@ -55,13 +55,15 @@ class Pass {
 
   uint64_t ValueBytes(uint32_t tensor) const;
   uint64_t GradientBytes(uint32_t tensor) const;
-  uint64_t MaskBytesOf(uint32_t operation) const;
+  uint64_t KeptBytes(uint32_t operation) const;
   uint32_t features() const { return model_.tensor_count() - 1; }
 
   const void* Value(uint32_t tensor) const;
   float* Gradient(uint32_t tensor) const;
   uint8_t* Mask(uint32_t operation) const;
+  void* KeptInputs(uint32_t operation) const;
   Operands OperandsOf(uint32_t operation) const;
+  uint64_t PatchBytes(uint32_t operation, uint32_t size) const;
 
   void ForwardOperation(uint32_t i);
   void ForwardStreamed(uint32_t i);
@@ -69,6 +71,7 @@ class Pass {
   void HeadBackward();
   void BackwardOperation(uint32_t i);
   void BackwardActivation(uint32_t i);
+  void ReleaseMask(uint32_t i);
   void Scale(uint32_t tensor, float factor);
   void Learn(uint32_t i);
   void AddGradients(uint32_t i);

@@ -56,23 +56,27 @@ void Pass::HeadBackward() {
 void Pass::BackwardOperation(uint32_t i) {
   const Operation& op = model_.operation(i);
   BackwardActivation(i);
+  const bool keeps_inputs = schedule_.KeepsInputs(i);
+  if (!keeps_inputs) ReleaseMask(i);
   if (op.layer != kAbsent && IsInt8(model_.layer(op.layer)) &&
       !memory_->counts_only()) {
     ScaleGradient(model_, op, Gradient(op.output));
   }
   if (schedule_.Learns(i)) Learn(i);
+  if (keeps_inputs) memory_->Release(KeptBlock(i), KeptBytes(i));
   ReleaseKept(i);
   Propagate(i);
 }
 
 void Pass::BackwardActivation(uint32_t i) {
   const uint32_t output = model_.operation(i).output;
-  if (!schedule_.KeepsMask(i)) return;
-  if (!memory_->counts_only()) {
-    ReluBackward(Mask(i), static_cast<int>(model_.tensor(output).size()),
-                 Gradient(output));
-  }
-  memory_->Release(MaskBlock(i), MaskBytesOf(i));
+  if (!schedule_.KeepsMask(i) || memory_->counts_only()) return;
+  ReluBackward(Mask(i), static_cast<int>(model_.tensor(output).size()),
+               Gradient(output));
+}
+
+void Pass::ReleaseMask(uint32_t i) {
+  if (schedule_.KeepsMask(i)) memory_->Release(KeptBlock(i), KeptBytes(i));
 }
 
 void Pass::Learn(uint32_t i) {
@@ -86,13 +90,24 @@ void Pass::Learn(uint32_t i) {
 void Pass::AddGradients(uint32_t i) {
   const Operation& op = model_.operation(i);
   const float* d_output = Gradient(op.output);
-  const Channels channels = parameters_->channels(op.layer);
-  RunBackwardFilter(model_, op, Value(op.input), d_output, channels,
-                    parameters_->d_filter(op.layer));
-  if (model_.layer(op.layer).biases > 0) {
-    BiasBackward(ShapeOf(model_.tensor(op.output)), d_output, channels,
-                 parameters_->d_bias(op.layer));
+  const Part part = parameters_->part(op.layer);
+  Channels rows = parameters_->channels(op.layer);
+  if (part.by_input()) {
+    rows.index = nullptr;
+    rows.count = static_cast<int>(part.rows());
   }
+  Window window = WindowOf(model_, op);
+  const void* input = Value(op.input);
+  if (schedule_.KeepsInputs(i)) {
+    window.input.channels = static_cast<int>(part.count());
+    input = KeptInputs(i);
+  }
+  if (part.weights() > 0) {
+    RunBackwardFilter(model_, op, window, input, d_output, rows,
+                      parameters_->d_filter(op.layer));
+  }
+  BiasBackward(window.output, d_output, parameters_->biased(op.layer),
+               parameters_->d_bias(op.layer));
 }
 
 // Gives up the values whose last reader this was.
@@ -114,7 +129,13 @@ void Pass::Propagate(uint32_t i) {
     return;
   }
   if (schedule_.Passes(op.input)) {
-    const uint64_t scratch = BackwardScratchBytes(model_, op);
+    uint64_t scratch = BackwardScratchBytes(model_, op);
+    if (op.layer != kAbsent) {
+      // Of each channel they read the weights of all filters.
+      const Window window = WindowOf(model_, op);
+      scratch += PatchBytes(
+          i, static_cast<uint32_t>(window.taps() * window.output.channels));
+    }
     const bool first = schedule_.LastReader(op.input) == i;
     if (first) {
       memory_->Take(GradientBlock(op.input), GradientBytes(op.input), false);
@@ -124,12 +145,12 @@ void Pass::Propagate(uint32_t i) {
       float* d_input = Gradient(op.input);
       if (first) memset(d_input, 0, GradientBytes(op.input));
       Operands operands = OperandsOf(i);
-      if (scratch > 0) operands.scratch = memory_->At(ScratchBlock());
+      if (scratch > 0) operands.GiveScratch(memory_->At(ScratchBlock()));
       RunBackwardInput(model_, op, operands, Gradient(op.output), d_input);
     }
     if (scratch > 0) memory_->Release(ScratchBlock(), scratch);
     if (schedule_.KeepsTaps(i)) {
-      memory_->Release(MaskBlock(i), MaskBytesOf(i));
+      memory_->Release(KeptBlock(i), KeptBytes(i));
     }
   }
   ReleaseGradient(op.output);

@@ -77,9 +77,11 @@ format::SavedLayer Place(const Model& model, const TrainedLayer& trained,
   const format::Layer& layer = model.layer(trained.row);
   format::SavedLayer saved = {};
   saved.index = layer.index;
-  saved.count = static_cast<uint32_t>(trained.channels.count);
-  saved.biases = layer.biases == 0 ? 0 : saved.count;
-  saved.weights = saved.count * (layer.weights / layer.channels);
+  const Part part = trained.part(model);
+  saved.by_input = part.by_input() ? 1 : 0;
+  saved.count = part.count();
+  saved.biases = part.biases();
+  saved.weights = part.weights();
   saved.indices = static_cast<uint32_t>(*place);
   const uint32_t bytes = sizeof(uint16_t) * saved.count;
   *place += bytes + Padding(bytes);
@@ -127,17 +129,22 @@ Status Bad(uint32_t expected, uint32_t received) {
 // What `Checkpoint` would refuse is not written.
 Status CheckLayer(const Model& model, const TrainedLayer& trained) {
   const format::Layer& layer = model.layer(trained.row);
-  const uint32_t count = static_cast<uint32_t>(trained.channels.count);
-  if (count > layer.channels) return Bad(layer.channels, count);
+  const Part part = trained.part(model);
+  if (part.kind() > (format::kByInput | format::kEveryBias) ||
+      (part.by_input() && layer.inputs == 0)) {
+    return Bad(0, part.kind());
+  }
+  const uint32_t count = part.count();
+  const uint32_t limit = part.by_input() ? layer.inputs : layer.channels;
+  if (count > limit) return Bad(limit, count);
   uint32_t next = 0;
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t index = trained.channels.index[i];
-    if (index < next || index >= layer.channels) return Bad(next, index);
+    if (index < next || index >= limit) return Bad(next, index);
     next = index + 1;
   }
-  const uint32_t weights = count * (layer.weights / layer.channels);
-  if (!AllFinite(trained.weights, weights) ||
-      !AllFinite(trained.biases, layer.biases == 0 ? 0 : count)) {
+  if (!AllFinite(trained.weights, part.weights()) ||
+      !AllFinite(trained.biases, part.biases())) {
     return Status::Error(Code::kNotFinite);
   }
   return Status::Ok();

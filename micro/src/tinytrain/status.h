@@ -18,7 +18,6 @@ enum class Code : int8_t {
   kWrongState = -9,      // A call out of turn, such as Train before Plan.
   kNoCheckpoint = -10,   // Neither slot holds any.
   kStorage = -11,        // What holds the slots cannot read, erase or write.
-  kUnsupported = -12,    // A checkpoint of what only the host can train.
   kMemoryBudget = -13,   // Of selection, below what one channel takes.
   kMacsBudget = -14,     // The same; numbers are MACs of a backward pass.
 };

@@ -104,7 +104,7 @@ Status Trainer::Plan(const Selection& selection) {
   if (state_ == State::kClosed) return WrongState();
   Status status = CheckSelection(*model_, selection);
   if (!status.ok()) return status;
-  const Bytes bytes = TrainingBytes(*model_, setup_, selection.counts);
+  const Bytes bytes = TrainingBytes(*model_, setup_, selection.parts);
   status = CheckRegions(bytes, regions_.persistent_bytes, regions_.work_bytes);
   if (!status.ok()) return status;
   // Those of another plan may have been trained.
@@ -139,8 +139,7 @@ Status Trainer::Update() {
                                   parameters_.trained_size()};
   const uint32_t floats =
       parameters_.d_class_vectors() ? parameters_.class_vectors_size() : 0;
-  const Units units(*model_, floats, parameters_.counts(),
-                    parameters_.channels());
+  const Units units(*model_, floats, parameters_.selection());
   const Status status = stepper_.Step(rate_, examples_, units, numbers);
   if (status.ok()) parameters_.Store();
   if (status.ok() && finds_rate_) {
@@ -165,7 +164,7 @@ Status Trainer::Predict(const void* sample, uint32_t* label, float* logits) {
   if (!status.ok()) return status;
   status = SetVectors();
   if (!status.ok()) return status;
-  const Schedule schedule(*model_, Purpose::kPredict, nullptr);
+  const Schedule schedule(*model_, Purpose::kPredict, parameters_.parts());
   WorkMemory memory = Memory();
   Pass pass(schedule, setup_, &parameters_, &memory);
   pass.Forward(sample);
@@ -189,7 +188,7 @@ Status Trainer::Send(Purpose purpose, const void* sample, uint32_t label,
   if (!status.ok()) return status;
   status = SetVectors();
   if (!status.ok()) return status;
-  const Schedule schedule(*model_, purpose, parameters_.counts());
+  const Schedule schedule(*model_, purpose, parameters_.parts());
   WorkMemory memory = Memory();
   Pass pass(schedule, setup_, &parameters_, &memory);
   pass.Forward(sample);

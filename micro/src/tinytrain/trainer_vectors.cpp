@@ -62,7 +62,7 @@ Status Trainer::AddEmbedding(const void* sample, uint32_t label, float* sums,
                              bool first) {
   const Status status = CheckExample(sample, label);
   if (!status.ok()) return status;
-  const Schedule schedule(*model_, Purpose::kPredict, nullptr);
+  const Schedule schedule(*model_, Purpose::kPredict, parameters_.parts());
   WorkMemory memory = Memory();
   Pass pass(schedule, setup_, &parameters_, &memory);
   pass.Forward(sample);

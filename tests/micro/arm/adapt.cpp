@@ -124,7 +124,7 @@ class Adaptation {
 
   // Takes the plan of the host if there is one, and selects otherwise.
   bool Choose() {
-    Selection selection = {nullptr, nullptr};
+    Selection selection = {{nullptr, nullptr}, nullptr};
     if (model.has_plan()) {
       return Did("read_plan",
                  [&] {
@@ -157,9 +157,8 @@ class Adaptation {
   bool Plan(const Selection& selection) {
     if (!Did("plan", [&] { return trainer.Plan(selection); })) return false;
     EndPhase("plan", 1);
-    const uint16_t* counts = trainer.parameters().counts();
     for (uint32_t row = 0; row < model.layer_count(); ++row) {
-      if (counts[row] == 0) continue;
+      if (trainer.parameters().part(row).numbers() == 0) continue;
       const Channels channels = trainer.parameters().channels(row);
       console_.Word("trains").Word(model.name(model.layer(row).name));
       for (int i = 0; i < channels.count; ++i) {

@@ -33,9 +33,10 @@ Status Save(const Model& model, const Selection& selection) {
   uint32_t count = 0;
   const uint16_t* channels = selection.channels;
   for (uint32_t row = 0; row < model.layer_count(); ++row) {
-    const uint16_t trained = selection.counts[row];
+    const uint16_t trained = selection.parts.counts[row];
     if (trained == 0) continue;
-    const TrainedLayer layer = {row, {channels, trained}, numbers, numbers};
+    const TrainedLayer layer = {
+        static_cast<uint16_t>(row), 0, {channels, trained}, numbers, numbers};
     layers[count++] = layer;
     channels += trained;
   }
@@ -71,9 +72,9 @@ int main() {
   if (!status.ok()) return Fail("select", status);
   const uint16_t* channel = selection.channels;
   for (uint32_t row = 0; row < model.layer_count(); ++row) {
-    if (selection.counts[row] == 0) continue;
+    if (selection.parts.counts[row] == 0) continue;
     printf("%s", model.name(model.layer(row).name));
-    for (uint16_t i = 0; i < selection.counts[row]; ++i) {
+    for (uint16_t i = 0; i < selection.parts.counts[row]; ++i) {
       printf(" %u", *channel++);
     }
     printf("\n");

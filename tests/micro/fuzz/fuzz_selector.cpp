@@ -23,11 +23,11 @@ void CheckCosts(const tinytrain::Model& model, const tinytrain::Setup& setup,
   Expect(CheckSelection(model, selection).ok());
   uint32_t count = 0;
   for (uint32_t i = 0; i < model.layer_count(); ++i) {
-    count += selection.counts[i];
+    count += selection.parts.counts[i];
   }
   Expect(count > 0);
   if (model.training().cost_model == CostModel::kPaper) return;
-  const tinytrain::Bytes bytes = TrainingBytes(model, setup, selection.counts);
+  const tinytrain::Bytes bytes = TrainingBytes(model, setup, selection.parts);
   Expect(bytes.total() <= model.training().memory_bytes.value());
 }
 

@@ -47,13 +47,19 @@ struct Tile1 {
   }
 };
 
+// Some channels of the input: where they are in a row of weights.
+struct Columns {
+  int tap;    // Weights of a tap.
+  int first;  // The first one's place in a tap.
+};
+
 template <typename Weight, typename Lanes>
 TINYTRAIN_NOINLINE void BackwardPixels4(const float* d_output, int out,
                                         const Rows<Weight>& filter, int in,
-                                        int first, const Lanes& lanes,
-                                        float* d_input) {
+                                        const Columns& columns,
+                                        const Lanes& lanes, float* d_input) {
   Tile4<Weight, Lanes> tile(d_output, out, lanes);
-  VisitRows(filter, out, in, first, &tile);
+  VisitRows(filter, out, columns.tap, columns.first, &tile);
   tile.s0.AddTo(lanes.count, d_input);
   tile.s1.AddTo(lanes.count, d_input + in);
   tile.s2.AddTo(lanes.count, d_input + 2 * in);
@@ -73,21 +79,20 @@ TINYTRAIN_NOINLINE void AddFilters(const float* d_output, int out,
 
 template <typename Weight, typename Lanes>
 void BackwardPointwise(const Window& w, const float* d_output,
-                       const Rows<Weight>& filter, int first,
+                       const Rows<Weight>& filter, const Columns& columns,
                        const Lanes& lanes, float* d_input) {
   const int in = w.input.channels;
   const int out = w.output.channels;
-  d_input += first;
   int left = w.input.positions();
   for (; left >= 4; left -= 4) {
-    BackwardPixels4(d_output, out, filter, in, first, lanes, d_input);
+    BackwardPixels4(d_output, out, filter, in, columns, lanes, d_input);
     d_output += 4 * out;
     d_input += 4 * in;
   }
   for (; left > 0; --left) {
     Quad<float> sums;
     sums.Fill(0.0f);
-    AddFilters(d_output, out, filter, in, first, lanes, &sums);
+    AddFilters(d_output, out, filter, columns.tap, columns.first, lanes, &sums);
     sums.AddTo(lanes.count, d_input);
     d_output += out;
     d_input += in;
@@ -98,8 +103,7 @@ void BackwardPointwise(const Window& w, const float* d_output,
 template <typename Weight, typename Lanes>
 Quad<float> BackwardPixel(const Window& w, const float* d_output,
                           const Rows<Weight>& filter, int row, int column,
-                          int first, const Lanes& lanes) {
-  const int in = w.input.channels;
+                          const Columns& columns, const Lanes& lanes) {
   const int out = w.output.channels;
   const Range ys = OutputsOver(row, w.kernel_height, w.stride_height, w.pad_top,
                                w.output.height);
@@ -112,7 +116,8 @@ Quad<float> BackwardPixel(const Window& w, const float* d_output,
     for (int x = xs.begin; x < xs.end; ++x) {
       const int l = column + w.pad_left - x * w.stride_width;
       AddFilters(d_output + (y * w.output.width + x) * out, out, filter,
-                 w.taps() * in, (k * w.kernel_width + l) * in + first, lanes,
+                 w.taps() * columns.tap,
+                 (k * w.kernel_width + l) * columns.tap + columns.first, lanes,
                  &sums);
     }
   }
@@ -121,19 +126,46 @@ Quad<float> BackwardPixel(const Window& w, const float* d_output,
 
 template <typename Weight, typename Lanes>
 void BackwardBlock(const Window& w, const float* d_output,
-                   const Rows<Weight>& filter, int first, const Lanes& lanes,
-                   float* d_input) {
+                   const Rows<Weight>& filter, const Columns& columns,
+                   const Lanes& lanes, float* d_input) {
   if (w.pointwise()) {
-    BackwardPointwise(w, d_output, filter, first, lanes, d_input);
+    BackwardPointwise(w, d_output, filter, columns, lanes, d_input);
     return;
   }
-  d_input += first;
   for (int row = 0; row < w.input.height; ++row) {
     for (int column = 0; column < w.input.width; ++column) {
-      BackwardPixel(w, d_output, filter, row, column, first, lanes)
+      BackwardPixel(w, d_output, filter, row, column, columns, lanes)
           .AddTo(lanes.count, d_input);
       d_input += w.input.channels;
     }
+  }
+}
+
+// The weights of `count` channels from `first` on, with what is trained.
+template <typename Weight>
+Rows<Weight> ColumnsOf(const Window& w, const Rows<Weight>& filter, int first,
+                       int count) {
+  const int taps = w.taps();
+  for (int f = 0; f < w.output.channels; ++f) {
+    for (int t = 0; t < taps; ++t) {
+      filter.CopyTap(f, taps * filter.tap, t, first, count,
+                     filter.patch + (f * taps + t) * kPatched);
+    }
+  }
+  return Rows<Weight>(filter.patch, nullptr, Channels());
+}
+
+template <typename Weight, typename Lanes>
+void BackwardChannels(const Window& w, const float* d_output,
+                      const Rows<Weight>& filter, int first, const Lanes& lanes,
+                      float* d_input) {
+  if (filter.inputs.count == 0) {
+    const Columns columns = {w.input.channels, first};
+    BackwardBlock(w, d_output, filter, columns, lanes, d_input + first);
+  } else {
+    const Columns columns = {kPatched, 0};
+    BackwardBlock(w, d_output, ColumnsOf(w, filter, first, lanes.count),
+                  columns, lanes, d_input + first);
   }
 }
 
@@ -143,10 +175,10 @@ void BackwardInput(const Window& window, const float* d_output,
   const int in = window.input.channels;
   int c = 0;
   for (; c + 4 <= in; c += 4) {
-    BackwardBlock(window, d_output, filter, c, FourLanes(), d_input);
+    BackwardChannels(window, d_output, filter, c, FourLanes(), d_input);
   }
   if (c < in) {
-    BackwardBlock(window, d_output, filter, c, SomeLanes(in - c), d_input);
+    BackwardChannels(window, d_output, filter, c, SomeLanes(in - c), d_input);
   }
 }
 
