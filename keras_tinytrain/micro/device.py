@@ -45,6 +45,7 @@ class Device:
         )
         self.layers = [layer["name"] for layer in blob.layers]
         self._sizes = [layer["channels"] for layer in blob.layers]
+        self._takes_int8 = bool(blob.tensors[0]["type"])
         self._is_new = True
 
     def begin_scoring(self) -> None:
@@ -226,13 +227,17 @@ class Device:
         return counts, flat, np.array(kinds, np.uint8) if any(kinds) else None
 
     def _sample(self, sample: np.ndarray) -> np.ndarray:
-        sample = np.ascontiguousarray(sample, np.float32)
-        if sample.shape != self.sample_shape:
+        sample = np.asarray(sample)
+        stored = self._takes_int8 and sample.dtype != np.int8
+        if sample.shape != self.sample_shape or stored:
+            kind = "stored int8 numbers" if self._takes_int8 else "numbers"
             raise ValueError(
-                f"Expected a sample of shape {self.sample_shape}. Received: "
-                f"{sample.shape}"
+                f"Expected a sample of {kind} of shape {self.sample_shape}. "
+                f"Received: {sample.dtype} of shape {sample.shape}"
             )
-        return sample
+        return np.ascontiguousarray(
+            sample, np.int8 if self._takes_int8 else np.float32
+        )
 
     def _label(self, label: int) -> int:
         if not 0 <= label < self.classes:

@@ -11,9 +11,9 @@ import numpy as np
 from keras_tinytrain.micro.calls import Calls
 from keras_tinytrain.micro.library import load_library
 
-OPTIMIZERS = ("sgd", "momentum", "adam")
+OPTIMIZERS = ("sgd", "momentum", "adam", "in_place")
 # What a trained layer takes in a list of the engine, on 64 bits.
-_LIST_BYTES = 40
+_LIST_BYTES = 48
 
 
 class Handle(Calls):

@@ -18,6 +18,7 @@ FILES = [
     SOURCE / "tinytrain" / f"{name}.cpp"
     for name in (
         *("checkpoint", "save_checkpoint", "checkpoint_slots", "ram_storage"),
+        "stored",
         *("model", "model_checks", "crc32"),
     )
 ]
@@ -59,6 +60,8 @@ class _Layer(ctypes.Structure):
         ("count", ctypes.c_int),
         ("weights", ctypes.c_void_p),
         ("biases", ctypes.c_void_p),
+        ("stored", ctypes.c_void_p),
+        ("stored_biases", ctypes.c_void_p),
     )
 
 

@@ -14,7 +14,7 @@ from kernel_library import SOURCES, WARNINGS, compiler
 HERE = Path(__file__).parent
 OK, TOO_SMALL, MISALIGNED, BAD_ARGUMENT = 0, -1, -2, -3
 NOT_FINITE, WRONG_STATE, STORAGE = -8, -9, -11
-SGD, MOMENTUM, ADAM = range(3)
+SGD, MOMENTUM, ADAM, IN_PLACE = range(4)
 GUARD = 64  # Bytes on each side of a region.
 
 

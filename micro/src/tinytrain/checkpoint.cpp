@@ -2,6 +2,7 @@
 
 #include "tinytrain/checkpoint_slots.h"
 #include "tinytrain/finite.h"
+#include "tinytrain/stored.h"
 
 namespace tinytrain {
 namespace {
@@ -165,6 +166,8 @@ Status Checkpoint::ReadLayer(uint32_t i, TrainedLayer* layer) const {
   layer->channels.count = static_cast<int>(saved.count);
   layer->weights = nullptr;
   layer->biases = nullptr;
+  layer->stored = nullptr;
+  layer->stored_biases = nullptr;
   return Status::Ok();
 }
 
@@ -181,11 +184,17 @@ Status Checkpoint::Read(const Trained& trained) const {
     format::SavedLayer saved;
     status = ReadRow(i, &saved);
     const TrainedLayer& layer = trained.layers[i];
-    if (status.ok()) {
+    if (status.ok() && layer.stored != nullptr) {
+      const float limit = BiasLimit(*model_, model_->layer(layer.row));
+      status = ReadIntegers(saved.kernel, saved.weights, kLargestWeight,
+                            layer.stored);
+      if (!status.ok()) return status;
+      status =
+          ReadIntegers(saved.bias, saved.biases, limit, layer.stored_biases);
+    } else if (status.ok()) {
       status =
           ReadBytes(saved.kernel, layer.weights, sizeof(float) * saved.weights);
-    }
-    if (status.ok()) {
+      if (!status.ok()) return status;
       status =
           ReadBytes(saved.bias, layer.biases, sizeof(float) * saved.biases);
     }
@@ -193,6 +202,20 @@ Status Checkpoint::Read(const Trained& trained) const {
   if (!status.ok()) return status;
   return ReadBytes(header_.vectors, trained.class_vectors,
                    sizeof(float) * header_.way * header_.depth);
+}
+
+// Reads numbers as the integers next to them.
+template <typename Stored>
+Status Checkpoint::ReadIntegers(uint32_t offset, uint32_t count, float limit,
+                                Stored* to) const {
+  for (; count > 0; --count) {
+    float value = 0.0f;
+    const Status status = ReadBytes(offset, &value, sizeof(value));
+    if (!status.ok()) return status;
+    *to++ = static_cast<Stored>(RoundedTo(value, limit));
+    offset += sizeof(value);
+  }
+  return Status::Ok();
 }
 
 Status Checkpoint::CheckSame(const Trained& trained) const {

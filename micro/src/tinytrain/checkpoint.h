@@ -66,6 +66,9 @@ class Checkpoint {
   Status CheckFloats(uint32_t offset, uint32_t count) const;
   Status CheckSame(const Trained& trained) const;
   Status ReadRow(uint32_t i, format::SavedLayer* layer) const;
+  template <typename Stored>
+  Status ReadIntegers(uint32_t offset, uint32_t count, float limit,
+                      Stored* to) const;
   Status ReadBytes(uint32_t offset, void* bytes, uint32_t size) const;
   bool IsInside(uint32_t offset, uint64_t size) const;
 

@@ -155,6 +155,8 @@ Stepper::Number Stepper::Next(float rate, float gradient,
       next.moment = MultiplyAdd(now.moment, momentum_, -rate * gradient);
       next.value = now.value + next.moment;
       break;
+    case Optimizer::kInPlace:  // Takes steps of its own.
+      break;
     case Optimizer::kAdam:
       next.moment =
           MultiplyAdd(gradient - now.moment, kOneMinusBeta1, now.moment);

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include <cmath>
-
 namespace tinytrain {
 
 using format::HeadKind;
@@ -30,48 +28,31 @@ uint32_t StoredBiases(const Layer& layer, const Part& part) {
   return IsInt8(layer) ? part.biases() : 0;
 }
 
-float RoundedTo(float value, float limit) {
-  const float rounded = std::nearbyint(value);
-  return rounded < -limit ? -limit : rounded > limit ? limit : rounded;
-}
-
-// Copies rows or biases of the base, as floats.
-template <typename T>
-float* CopyRows(const T* base, const Channels& rows, uint32_t row,
-                uint32_t step, uint32_t size, float* to) {
+// Copies rows or biases of the base.
+template <typename T, typename To>
+void CopyRows(const T* base, const Channels& rows, uint32_t row, uint32_t step,
+              uint32_t size, To* to) {
   for (int i = 0; i < rows.count; ++i) {
     const T* from = base + rows.at(i) * row;
     for (uint32_t k = 0; k < size; ++k) {
-      *to++ = static_cast<float>(from[k * step]);
+      *to++ = static_cast<To>(from[k * step]);
     }
   }
-  return to;
 }
 
 // The same of chosen inputs of all rows: of every tap of `tap` values.
-template <typename T>
-float* CopyInputs(const T* base, const Channels& inputs, uint32_t taps,
-                  uint32_t tap, float* to) {
+template <typename T, typename To>
+void CopyInputs(const T* base, const Channels& inputs, uint32_t taps,
+                uint32_t tap, To* to) {
   for (; taps > 0; --taps) {
     for (int i = 0; i < inputs.count; ++i) {
-      *to++ = static_cast<float>(base[inputs.index[i]]);
+      *to++ = static_cast<To>(base[inputs.index[i]]);
     }
     base += tap;
   }
-  return to;
 }
 
 }  // namespace
-
-float BiasLimit(const Model& model, const Layer& layer) {
-  const uint32_t input = model.operation(layer.operation).input;
-  const int zero_point = model.tensor(input).zero_point;
-  const int largest = zero_point < 0 ? 127 - zero_point : 128 + zero_point;
-  // What float32 holds exactly, less the products unless they leave no room.
-  const int64_t exact = 1 << 24;
-  const int64_t left = exact - int64_t{RowSize(layer)} * largest * 127;
-  return static_cast<float>(left < 1 << 22 ? exact : left);
-}
 
 Parameters::Parameters(const Model& model, const Setup& setup, void* region)
     : model_(&model),
@@ -106,8 +87,9 @@ uint64_t Parameters::FixedBytes(const Model& model, const Setup& setup,
 
 uint64_t Parameters::PartBytes(const Setup& setup, const Layer& layer,
                                const Part& part) {
+  const bool integers = TrainsIntegers(setup.optimizer, layer);
   return uint64_t{sizeof(float)} * StateCount(setup.optimizer) *
-             part.numbers() +
+             (integers ? 0 : part.numbers()) +
          sizeof(uint16_t) * part.count() + StoredRows(layer, part) +
          sizeof(int32_t) * StoredBiases(layer, part);
 }
@@ -138,7 +120,7 @@ void Parameters::Place(const Selection& selection) {
     const Layer& layer = model_->layer(i);
     const Part part = PartOf(selection.parts, layer, i);
     channels += part.count();
-    trained_size_ += part.numbers();
+    if (!TrainsIntegers(optimizer_, layer)) trained_size_ += part.numbers();
     biases += StoredBiases(layer, part);
   }
   const uint32_t states = StateCount(optimizer_) - 1;
@@ -161,38 +143,43 @@ void Parameters::Place(const Selection& selection) {
 // Copies what trains out of the blob.
 void Parameters::CopyBase(uint32_t index) {
   const Layer& layer = model_->layer(index);
-  if (IsInt8(layer)) {
-    CopyPart(index, model_->stored_kernel(layer), model_->stored_bias(layer));
+  const int8_t* stored = model_->stored_kernel(layer);
+  if (TrainsIntegers(optimizer_, layer)) {
+    CopyPart(index, stored, model_->stored_bias(layer), stored_slice(index),
+             stored_bias_slice(index));
+  } else if (IsInt8(layer)) {
+    CopyPart(index, stored, model_->stored_bias(layer), slice(index),
+             bias_slice(index));
   } else {
-    CopyPart(index, model_->kernel(layer), model_->bias(layer));
+    CopyPart(index, model_->kernel(layer), model_->bias(layer), slice(index),
+             bias_slice(index));
   }
 }
 
-template <typename Weight, typename Bias>
+template <typename Weight, typename Bias, typename Row, typename Number>
 void Parameters::CopyPart(uint32_t index, const Weight* kernel,
-                          const Bias* bias) {
+                          const Bias* bias, Row* rows, Number* biases) {
   const Layer& layer = model_->layer(index);
   const Part own = part(index);
   const Channels chosen = channels(index);
   const uint32_t size = RowSize(layer);
-  float* to = slice(index);
   if (own.by_input()) {
-    to = CopyInputs(kernel, chosen, layer.weights / layer.inputs, layer.inputs,
-                    to);
+    CopyInputs(kernel, chosen, layer.weights / layer.inputs, layer.inputs,
+               rows);
   } else {
     const bool depthwise =
         model_->operation(layer.operation).kind == Kind::kDepthwiseConv2D;
-    to = CopyRows(kernel, chosen, depthwise ? 1 : size,
-                  depthwise ? layer.channels : 1, size, to);
+    CopyRows(kernel, chosen, depthwise ? 1 : size,
+             depthwise ? layer.channels : 1, size, rows);
   }
-  CopyRows(bias, biased(index), 1, 1, 1, to);
+  CopyRows(bias, biased(index), 1, 1, 1, biases);
 }
 
 void Parameters::Store() {
   for (uint32_t i = 0; i < model_->layer_count(); ++i) {
     const Layer& layer = model_->layer(i);
     const Part own = part(i);
-    if (!IsInt8(layer) || own.numbers() == 0) continue;
+    if (!IsInt8(layer) || optimizer_ == Optimizer::kInPlace) continue;
     const float* values = slice(i);
     int8_t* row = stored_slice(i);
     for (uint32_t k = 0; k < own.weights(); ++k) {
@@ -216,12 +203,16 @@ uint32_t Parameters::trained_weights() const {
 
 float* Parameters::slice(uint32_t layer) const {
   float* slice = slices_;
-  for (uint32_t i = 0; i < layer; ++i) slice += part(i).numbers();
+  for (uint32_t i = 0; i < layer; ++i) slice += FloatsOf(i);
   return slice;
 }
 
 float* Parameters::bias_slice(uint32_t layer) const {
   return slice(layer) + part(layer).weights();
+}
+
+uint32_t Parameters::FloatsOf(uint32_t layer) const {
+  return trains_integers(layer) ? 0 : part(layer).numbers();
 }
 
 Channels Parameters::channels(uint32_t layer) const {

@@ -7,6 +7,7 @@
 #include "tinytrain/model.h"
 #include "tinytrain/operation_kernels.h"
 #include "tinytrain/planner.h"
+#include "tinytrain/stored.h"
 
 namespace tinytrain {
 
@@ -15,13 +16,15 @@ inline uint32_t RowSize(const format::Layer& layer) {
   return layer.weights / layer.channels;
 }
 
-// The largest bias of an int8 layer, as keras_tinytrain.quantization.scales.
-float BiasLimit(const Model& model, const format::Layer& layer);
-const float kLargestWeight = 127.0f;
-
 // Sets of numbers as large as what trains: values, gradients, moments.
 inline uint32_t StateCount(Optimizer optimizer) {
+  if (optimizer == Optimizer::kInPlace) return 1;
   return 2 + static_cast<uint32_t>(optimizer);
+}
+
+// Whether what trains of a layer are integers and nothing else.
+inline bool TrainsIntegers(Optimizer optimizer, const format::Layer& layer) {
+  return optimizer == Optimizer::kInPlace && IsInt8(layer);
 }
 
 // The region `persistent`, which it does not own. While channels are scored:
@@ -33,7 +36,8 @@ inline uint32_t StateCount(Optimizer optimizer) {
 // 0. A slice is a layer's `Part`: rows, then biases. What trains has a gradient
 // and moments in the same order: slices, and class vectors too of a linear
 // head. Slices of int8 layers are numbers in steps of the integers; the
-// integers that they are rounded to are the stored ones.
+// integers that they are rounded to are the stored ones. In place there are
+// these alone.
 class Parameters {
  public:
   Parameters() : model_(nullptr), counts_(nullptr), kinds_(nullptr) {}
@@ -72,18 +76,24 @@ class Parameters {
   float* scores() const { return class_vectors_ + class_vectors_size_; }
   static uint32_t ScoreCount(const Model& model);
 
-  // What trains: `size` numbers of each set.
+  // What trains in floats: `size` numbers of each set.
   uint32_t trained_size() const { return trained_size_; }
   float* trained() const { return trained_; }
   float* gradient() const { return trained_ + trained_size_; }
   float* moment(uint32_t i) const { return trained_ + (2 + i) * trained_size_; }
-  // Null where the class vectors do not train.
+  bool head_trains() const { return head_trains_; }
+  // Null where the class vectors have none.
   float* d_class_vectors() const {
-    return trained_ == class_vectors_ ? gradient() : nullptr;
+    const bool sums = optimizer_ != Optimizer::kInPlace;
+    return head_trains_ && sums ? gradient() : nullptr;
   }
 
   // Kernel weights that train.
   uint32_t trained_weights() const;
+
+  bool trains_integers(uint32_t layer) const {
+    return TrainsIntegers(optimizer_, model_->layer(layer));
+  }
 
   // Rows of a layer, what is trained from its slice.
   LayerRows rows(uint32_t layer) const;
@@ -93,23 +103,26 @@ class Parameters {
   Channels channels(uint32_t layer) const;
   // The output channels whose biases train.
   Channels biased(uint32_t layer) const;
-  // Values of a layer's slice.
+  // Values of a layer's slice, and the integers.
   float* slice(uint32_t layer) const;
   float* bias_slice(uint32_t layer) const;
+  int8_t* stored_slice(uint32_t layer) const;
+  int32_t* stored_bias_slice(uint32_t layer) const;
   // Gradients of a layer's slice.
   float* d_filter(uint32_t layer) const;
   float* d_bias(uint32_t layer) const;
 
  private:
   void CopyBase(uint32_t layer);
-  template <typename Weight, typename Bias>
-  void CopyPart(uint32_t layer, const Weight* kernel, const Bias* bias);
+  template <typename Weight, typename Bias, typename Row, typename Number>
+  void CopyPart(uint32_t layer, const Weight* kernel, const Bias* bias,
+                Row* rows, Number* biases);
   template <typename T>
   Rows<T> FilterOf(uint32_t layer, const T* base, const T* slice) const;
   template <typename T>
   Rows<T> BiasOf(uint32_t layer, const T* base, const T* slice) const;
-  int8_t* stored_slice(uint32_t layer) const;
-  int32_t* stored_bias_slice(uint32_t layer) const;
+
+  uint32_t FloatsOf(uint32_t layer) const;
 
   const Model* model_;
   Optimizer optimizer_;

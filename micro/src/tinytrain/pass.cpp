@@ -28,6 +28,11 @@ Pass::Pass(const Schedule& schedule, const Setup& setup,
       parameters_(parameters),
       memory_(memory),
       head_(schedule.model(), setup.classes),
+      in_place_(setup.optimizer == Optimizer::kInPlace &&
+                schedule.purpose() == Purpose::kTrain),
+      rate_(0.0f),
+      random_(nullptr),
+      is_finite_(true),
       sample_(nullptr) {}
 
 uint32_t Pass::BlockCount(const Model& model) {

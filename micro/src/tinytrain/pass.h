@@ -6,6 +6,7 @@
 #include "tinytrain/head.h"
 #include "tinytrain/operation_kernels.h"
 #include "tinytrain/parameters.h"
+#include "tinytrain/random.h"
 #include "tinytrain/schedule.h"
 #include "tinytrain/work_memory.h"
 
@@ -36,7 +37,10 @@ class Pass {
   float Loss(uint32_t label);
 
   // Sends the gradient back: adds to that of the parameters, or to the scores.
-  void Backward();
+  // In place it takes steps of `rate`, rounded with `random`, which is null of
+  // a pass that only counts. Returns whether all gradients were finite; behind
+  // those that were not it has taken its steps.
+  bool Backward(float rate, Random* random);
 
   // Gives up what `Forward` keeps. The last call of a pass without gradient.
   void EndForward();
@@ -74,6 +78,12 @@ class Pass {
   void ReleaseMask(uint32_t i);
   void Scale(uint32_t tensor, float factor);
   void Learn(uint32_t i);
+  bool StepsInPlace(uint32_t i) const;
+  const void* Learned(uint32_t i, Window* window) const;
+  Channels TrainedRows(uint32_t i) const;
+  void Step(uint32_t i);
+  void StepRows(uint32_t i);
+  void StepBiases(uint32_t i);
   void AddGradients(uint32_t i);
   void AddScores(uint32_t i);
   void ScoreByOutput(uint32_t i, float* scores);
@@ -89,6 +99,10 @@ class Pass {
   const Parameters* const parameters_;
   WorkMemory* const memory_;
   const Head head_;
+  const bool in_place_;
+  float rate_;
+  Random* random_;
+  bool is_finite_;
   const void* sample_;
   HeadVectors vectors_;  // Inside the head's block.
 };

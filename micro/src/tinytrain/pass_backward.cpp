@@ -28,12 +28,15 @@ void AddShare(float share, const float* gradient, int count, float* to) {
 
 }  // namespace
 
-void Pass::Backward() {
+bool Pass::Backward(float rate, Random* random) {
+  rate_ = rate;
+  random_ = random;
   HeadBackward();
   for (uint32_t i = model_.operation_count(); i-- > 0;) {
     // Below what learns there is no gradient, and nothing is kept.
     if (schedule_.Passes(model_.operation(i).output)) BackwardOperation(i);
   }
+  return is_finite_;
 }
 
 void Pass::HeadBackward() {
@@ -46,9 +49,12 @@ void Pass::HeadBackward() {
     float* d_features = passes ? Gradient(features()) : nullptr;
     if (passes) memset(d_features, 0, GradientBytes(features()));
     const bool trains = schedule_.purpose() == Purpose::kTrain;
+    float* d_vectors = trains ? parameters_->d_class_vectors() : nullptr;
+    if (in_place_ && parameters_->head_trains()) {
+      d_vectors = parameters_->class_vectors();
+    }
     head_.Backward(parameters_->class_vectors(), vectors_,
-                   trains ? parameters_->d_class_vectors() : nullptr,
-                   d_features);
+                   in_place_ ? -rate_ : 1.0f, d_vectors, d_features);
   }
   EndForward();
 }
@@ -62,10 +68,21 @@ void Pass::BackwardOperation(uint32_t i) {
       !memory_->counts_only()) {
     ScaleGradient(model_, op, Gradient(op.output));
   }
-  if (schedule_.Learns(i)) Learn(i);
+  const bool steps = StepsInPlace(i);
+  // The input gradient is that of the weights before the step.
+  if (steps) {
+    Propagate(i);
+    Step(i);
+  } else if (schedule_.Learns(i)) {
+    Learn(i);
+  }
   if (keeps_inputs) memory_->Release(KeptBlock(i), KeptBytes(i));
   ReleaseKept(i);
-  Propagate(i);
+  if (steps) {
+    ReleaseGradient(op.output);
+  } else {
+    Propagate(i);
+  }
 }
 
 void Pass::BackwardActivation(uint32_t i) {
@@ -87,27 +104,36 @@ void Pass::Learn(uint32_t i) {
   }
 }
 
+// What the weights of an operation learn from, and its window.
+const void* Pass::Learned(uint32_t i, Window* window) const {
+  const Operation& op = model_.operation(i);
+  *window = WindowOf(model_, op);
+  if (!schedule_.KeepsInputs(i)) return Value(op.input);
+  window->input.channels = static_cast<int>(schedule_.part(i).count());
+  return KeptInputs(i);
+}
+
+// The channels whose rows train, or a part of them.
+Channels Pass::TrainedRows(uint32_t i) const {
+  const uint32_t layer = model_.operation(i).layer;
+  const Part part = parameters_->part(layer);
+  Channels rows = parameters_->channels(layer);
+  if (part.by_input()) rows.index = nullptr;
+  rows.count = static_cast<int>(part.rows());
+  return rows;
+}
+
 void Pass::AddGradients(uint32_t i) {
   const Operation& op = model_.operation(i);
   const float* d_output = Gradient(op.output);
-  const Part part = parameters_->part(op.layer);
-  Channels rows = parameters_->channels(op.layer);
-  if (part.by_input()) {
-    rows.index = nullptr;
-    rows.count = static_cast<int>(part.rows());
-  }
-  Window window = WindowOf(model_, op);
-  const void* input = Value(op.input);
-  if (schedule_.KeepsInputs(i)) {
-    window.input.channels = static_cast<int>(part.count());
-    input = KeptInputs(i);
-  }
-  if (part.weights() > 0) {
-    RunBackwardFilter(model_, op, window, input, d_output, rows,
+  if (schedule_.part(i).weights() > 0) {
+    Window window;
+    const void* input = Learned(i, &window);
+    RunBackwardFilter(model_, op, window, input, d_output, TrainedRows(i),
                       parameters_->d_filter(op.layer));
   }
-  BiasBackward(window.output, d_output, parameters_->biased(op.layer),
-               parameters_->d_bias(op.layer));
+  BiasBackward(ShapeOf(model_.tensor(op.output)), d_output,
+               parameters_->biased(op.layer), parameters_->d_bias(op.layer));
 }
 
 // Gives up the values whose last reader this was.
@@ -153,7 +179,7 @@ void Pass::Propagate(uint32_t i) {
       memory_->Release(KeptBlock(i), KeptBytes(i));
     }
   }
-  ReleaseGradient(op.output);
+  if (!StepsInPlace(i)) ReleaseGradient(op.output);
 }
 
 // Of operations that hand the gradient on, with a factor at most.

@@ -16,7 +16,7 @@ uint64_t WorkBytes(const Model& model, const Setup& setup, Purpose purpose,
   WorkMemory memory;
   Pass pass(schedule, setup, nullptr, &memory);
   pass.Forward(nullptr);
-  pass.Backward();
+  pass.Backward(0.0f, nullptr);
   return WorkMemory::TableBytes(Pass::BlockCount(model)) + memory.peak();
 }
 
@@ -54,7 +54,7 @@ Bytes ScoringBytes(const Model& model, const Setup& setup) {
 Status CheckSetup(const Model& model, const Setup& setup) {
   const bool good = model.is_open() && setup.classes >= 2 &&
                     setup.classes <= model.head().max_way &&
-                    setup.optimizer <= Optimizer::kAdam;
+                    setup.optimizer <= Optimizer::kInPlace;
   return good ? Status::Ok() : Status::Error(Code::kBadArgument);
 }
 

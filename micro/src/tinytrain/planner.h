@@ -22,6 +22,10 @@ enum class Optimizer : uint8_t {
   kSgd = 0,       // Keeps value and gradient of a trained number,
   kMomentum = 1,  // and a velocity,
   kAdam = 2,      // or two moments.
+  // The value alone: SGD takes a step of each sample as soon as the gradient of
+  // a layer is complete. Weights of int8 layers have no other value than the
+  // stored one.
+  kInPlace = 3,
 };
 
 // What else training is made of.

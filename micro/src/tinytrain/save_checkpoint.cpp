@@ -102,6 +102,14 @@ uint32_t VectorBytes(const Model& model, const Trained& trained) {
   return sizeof(float) * trained.way * model.head().depth;
 }
 
+template <typename Stored>
+void AppendIntegers(const Stored* values, uint32_t count, Body* body) {
+  for (; count > 0; --count) {
+    const float value = static_cast<float>(*values++);
+    body->Append(&value, sizeof(value));
+  }
+}
+
 void AppendAll(const Model& model, const Trained& trained, Body* body) {
   uint64_t place = RowsEnd(trained) + VectorBytes(model, trained);
   for (uint32_t i = 0; i < trained.layer_count; ++i) {
@@ -116,6 +124,11 @@ void AppendAll(const Model& model, const Trained& trained, Body* body) {
     const uint32_t bytes = sizeof(uint16_t) * row.count;
     body->Append(layer.channels.index, bytes);
     body->Append(&zeros, Padding(bytes));
+    if (layer.stored != nullptr) {
+      AppendIntegers(layer.stored, row.weights, body);
+      AppendIntegers(layer.stored_biases, row.biases, body);
+      continue;
+    }
     body->Append(layer.weights, sizeof(float) * row.weights);
     body->Append(layer.biases, sizeof(float) * row.biases);
   }
@@ -143,6 +156,7 @@ Status CheckLayer(const Model& model, const TrainedLayer& trained) {
     if (index < next || index >= limit) return Bad(next, index);
     next = index + 1;
   }
+  if (trained.stored != nullptr) return Status::Ok();
   if (!AllFinite(trained.weights, part.weights()) ||
       !AllFinite(trained.biases, part.biases())) {
     return Status::Error(Code::kNotFinite);

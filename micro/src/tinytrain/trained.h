@@ -14,8 +14,10 @@ struct TrainedLayer {
   uint16_t row;       // In the layers of the model.
   uint16_t kind;      // See `Parts`.
   Channels channels;  // Of outputs, or of inputs.
-  float* weights;     // Rows of the part.
-  float* biases;      // Unused if there are none.
+  float* weights;     // Rows of the part,
+  float* biases;
+  int8_t* stored;  // or, if not null, integers.
+  int32_t* stored_biases;
 
   Part part(const Model& model) const {
     return Part(model.layer(row), static_cast<uint32_t>(channels.count), kind);

@@ -111,6 +111,7 @@ Status Trainer::Plan(const Selection& selection) {
   if (Trains()) vectors_ = Vectors::kNone;
   parameters_.Place(selection);
   stepper_.Reset(setup_.optimizer, rates_.momentum);
+  random_ = Random();
   state_ = State::kTraining;
   work_bytes_ = static_cast<uint32_t>(bytes.work);
   examples_ = 0;
@@ -134,6 +135,10 @@ Status Trainer::Accumulate(const void* sample, uint32_t label, float* loss) {
 
 Status Trainer::Update() {
   if (state_ != State::kTraining || examples_ == 0) return WrongState();
+  if (setup_.optimizer == Optimizer::kInPlace) {
+    examples_ = 0;
+    return Status::Ok();
+  }
   const TrainedNumbers numbers = {parameters_.trained(), parameters_.gradient(),
                                   parameters_.moment(0),
                                   parameters_.trained_size()};
@@ -196,8 +201,7 @@ Status Trainer::Send(Purpose purpose, const void* sample, uint32_t label,
   const float found = pass.Loss(label);
   if (!IsFinite(found)) return NotFinite();
   *loss = found;
-  pass.Backward();
-  return Status::Ok();
+  return pass.Backward(rate_, &random_) ? Status::Ok() : NotFinite();
 }
 
 WorkMemory Trainer::Memory() const {

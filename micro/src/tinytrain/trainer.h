@@ -74,17 +74,20 @@ class Trainer {
   // in `work`, not in `persistent`.
   Status Plan(const Selection& selection);
 
-  // Adds the gradient of one sample; writes its loss.
+  // Adds the gradient of one sample; writes its loss. In place it takes the
+  // step; after kNotFinite layers may have taken it behind the one whose
+  // gradient is not finite.
   Status Accumulate(const void* sample, uint32_t label, float* loss);
 
   // Takes a step along the mean gradient of the samples since the last one,
   // of which there is at least one. kNotFinite drops that gradient and changes
-  // no weight.
+  // no weight. In place nothing is left to do.
   Status Update();
 
   // Adds the embedding to the mean of its class, as the trained network makes
   // it. Not between `Accumulate` and `Update`. Only `Revisit` and `Settle` may
-  // follow, or a new start.
+  // follow, or a new start. Of a linear head that trains in place there is no
+  // room for means: kWrongState.
   Status Revisit(const void* sample, uint32_t label);
 
   // Ends the training: class vectors become the means, those of a linear head
@@ -148,6 +151,7 @@ class Trainer {
   bool trained_;     // An example was accumulated under this plan.
   Parameters parameters_;
   Stepper stepper_;
+  Random random_;  // For steps in place.
 };
 
 }  // namespace tinytrain

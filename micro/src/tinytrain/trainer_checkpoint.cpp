@@ -16,12 +16,17 @@ Status CheckLists(uint64_t bytes, size_t work_bytes) {
 }
 
 TrainedLayer LayerOf(const Parameters& parameters, uint32_t row) {
-  TrainedLayer layer;
+  TrainedLayer layer = {};
   layer.row = static_cast<uint16_t>(row);
   layer.kind = static_cast<uint16_t>(parameters.part(row).kind());
   layer.channels = parameters.channels(row);
-  layer.weights = parameters.slice(row);
-  layer.biases = parameters.bias_slice(row);
+  if (parameters.trains_integers(row)) {
+    layer.stored = parameters.stored_slice(row);
+    layer.stored_biases = parameters.stored_bias_slice(row);
+  } else {
+    layer.weights = parameters.slice(row);
+    layer.biases = parameters.bias_slice(row);
+  }
   return layer;
 }
 

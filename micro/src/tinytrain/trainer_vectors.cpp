@@ -28,7 +28,9 @@ Status Trainer::Observe(const void* sample, uint32_t label) {
 Status Trainer::Revisit(const void* sample, uint32_t label) {
   const bool first = state_ == State::kTraining && examples_ == 0 &&
                      vectors_ != Vectors::kNone;
-  if (!first && state_ != State::kRevisiting) {
+  const bool keeps =
+      setup_.optimizer == Optimizer::kInPlace && parameters_.head_trains();
+  if (keeps || (!first && state_ != State::kRevisiting)) {
     return Status::Error(Code::kWrongState);
   }
   // Between two steps the gradient of a linear head is 0, and free.

@@ -35,8 +35,13 @@ Status Save(const Model& model, const Selection& selection) {
   for (uint32_t row = 0; row < model.layer_count(); ++row) {
     const uint16_t trained = selection.parts.counts[row];
     if (trained == 0) continue;
-    const TrainedLayer layer = {
-        static_cast<uint16_t>(row), 0, {channels, trained}, numbers, numbers};
+    const TrainedLayer layer = {static_cast<uint16_t>(row),
+                                0,
+                                {channels, trained},
+                                numbers,
+                                numbers,
+                                nullptr,
+                                nullptr};
     layers[count++] = layer;
     channels += trained;
   }
