@@ -63,7 +63,7 @@ class Arena:
         self._known: dict[tuple, int] = {}
 
     def input_bytes(self, layer: int) -> int:
-        """Returns the size of a layer's input, without padding."""
+        """Returns the size of a layer's input in float32, without padding."""
         return self._lifetimes.input_bytes(self._position[layer])
 
     def fixed_bytes(
@@ -136,8 +136,8 @@ class Arena:
         scratch = np.zeros(len(self._ops), int)
         for op in reversed(ops[~by_output]):
             until[self._ops[op].inputs[0]] = op
-            row = self._lifetimes.row_bytes(op)
-            scratch[op] = SCORED_ROWS * (row + BYTES)
+            row = self._lifetimes.row_weights(op)
+            scratch[op] = BYTES * SCORED_ROWS * (row + 1)
         # An output waits for its maker, which comes last.
         until[ops[by_output] + 1] = ops[by_output]
         work = self._pass_bytes(sorted(scored), until, scratch)

@@ -114,6 +114,8 @@ class LayerCost:
         per_channel_input: Whether a channel reads one input channel only.
         inputs: Number of input channels that every channel reads; 0 for a
             layer with `per_channel_input`.
+        is_quantized: Whether what trains is stored in int8, biases in int32,
+            besides.
     """
 
     name: str
@@ -125,6 +127,11 @@ class LayerCost:
     output_bytes: int
     per_channel_input: bool
     inputs: int = 0
+    is_quantized: bool = False
+
+    def stored_bytes(self, weights: int, biases: int) -> int:
+        """Returns what the integers of so much that trains take."""
+        return weights + 4 * biases if self.is_quantized else 0
 
 
 class DeviceMemory(Protocol):
@@ -224,8 +231,12 @@ class LayerCosts(Sequence):
         weights = cost.weights // cost.channels
         if self.model == "paper":
             return BYTES_PER_TRAINED_WEIGHT * weights
-        weights += cost.biases // cost.channels
-        return BYTES_PER_TRAINED_WEIGHT * weights + BYTES_PER_TRAINED_CHANNEL
+        biases = cost.biases // cost.channels
+        return (
+            BYTES_PER_TRAINED_WEIGHT * (weights + biases)
+            + cost.stored_bytes(weights, biases)
+            + BYTES_PER_TRAINED_CHANNEL
+        )
 
     def memory_bytes(
         self,
@@ -259,10 +270,13 @@ class LayerCosts(Sequence):
             if inputs_:
                 weights = cost.weights * inputs_ // cost.inputs
                 total += BYTES_PER_TRAINED_WEIGHT * weights
-                total += BYTES_PER_TRAINED_CHANNEL * inputs_ if arena else 0
+                if arena:
+                    total += BYTES_PER_TRAINED_CHANNEL * inputs_
+                    total += cost.stored_bytes(weights, 0)
             if every_bias and arena:
                 others = cost.biases - min(channels, cost.biases)
                 total += BYTES_PER_TRAINED_WEIGHT * others
+                total += cost.stored_bytes(0, others)
         return total
 
     def work_bytes(

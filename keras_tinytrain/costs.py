@@ -126,6 +126,7 @@ def _layer_cost(op, network: Network, input_shape) -> LayerCost:
         output_bytes=BYTES * math.prod(op.shape[1:]),
         per_channel_input=isinstance(layer, MaskedDepthwiseConv2D),
         inputs=layer.input_size,
+        is_quantized=layer.is_quantized,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,11 +10,18 @@ from types import MappingProxyType
 import numpy as np
 
 from keras_tinytrain.device_graph import Graph
+from keras_tinytrain.device_scratch import (
+    PATCHED,
+    STREAMED_SIZE,
+    backward_bytes,
+    forward_bytes,
+    slides_in_place,
+    stream_bytes,
+    words,
+)
 
 BYTES = 4  # float32
-DEPTHWISE_LANES = 4  # Channels of a depthwise kernel brought together.
 SCORED_ROWS = 2  # Channels whose gradients are scored together.
-PATCHED = 4  # Rows, or columns, of weights with trained inputs.
 IN_PLACE = ("add", "activation", "rescale")
 
 
@@ -34,7 +42,11 @@ class Lifetimes:
         count = len(graph.ops)
         self._count = count
         self._shapes = graph.shapes
-        self._size = BYTES * np.array([math.prod(s) for s in graph.shapes])
+        # Of a number, of a value, and of a gradient, which is float32.
+        self._element = np.array([1 if s else BYTES for s in graph.stored])
+        numbers = np.array([math.prod(s) for s in graph.shapes])
+        self._values = -(-numbers * self._element // 4) * 4
+        self._size = BYTES * numbers
         # A second column for operations of one input repeats the first.
         self._inputs = np.array(
             [(o.inputs[0], o.inputs[-1]) for o in graph.ops]
@@ -58,10 +70,12 @@ class Lifetimes:
 
     def scores_by_output(self, op: int) -> bool:
         """Tells which of output and input a score is summed up from."""
+        if self._element[self._inputs[op, 0]] == 1:
+            return False  # Stored outputs are rounded, the sum is not.
         return self._size[op + 1] <= self._size[self._inputs[op, 0]]
 
     def input_bytes(self, op: int) -> int:
-        """Returns the size of an operation's first input."""
+        """Returns the size of an operation's first input in float32."""
         return int(self._size[self._inputs[op, 0]])
 
     def input_channels(self, op: int) -> int:
@@ -74,22 +88,23 @@ class Lifetimes:
         """Returns scratch forward and back, and what is kept, by operation."""
         found = np.zeros((3, self._count), int)
         for op, count in inputs.items():
+            source = self._inputs[op, 0]
+            element = self._element[source]
             channels = self.input_channels(op)
-            positions = self._size[self._inputs[op, 0]] // BYTES // channels
+            positions = math.prod(self._shapes[source]) // channels
             taps = math.prod(self._ops[op].kernel)
             found[:, op] = (
-                PATCHED * self.row_bytes(op),
-                PATCHED * taps * self._shapes[op + 1][-1] * BYTES,
-                BYTES * positions * count,
+                PATCHED * self.row_weights(op) * element,
+                PATCHED * taps * self._shapes[op + 1][-1] * element,
+                words(int(element) * positions * count),
             )
         return found
 
-    def row_bytes(self, op: int) -> int:
-        """Returns the size of an output channel's weights."""
-        source = self._shapes[self._inputs[op, 0]]
-        reads = {"depthwise_conv2d": 1, "dense": math.prod(source)}
-        each = reads.get(self._ops[op].kind, source[-1])
-        return BYTES * math.prod(self._ops[op].kernel) * each
+    def row_weights(self, op: int) -> int:
+        """Returns how many weights an output channel has."""
+        depthwise = self._ops[op].kind == "depthwise_conv2d"
+        each = 1 if depthwise else self.input_channels(op)
+        return math.prod(self._ops[op].kernel) * each
 
     def peak(
         self,
@@ -115,9 +130,12 @@ class Lifetimes:
         there = self._forward >= start
         read = depends[self._inputs]
         passes = read[:, 0] | read[:, 1]
+        streamed = self._streamable & ~depends[2:] & there[:-1]
+        streamed &= [op not in inputs for op in range(count - 1)]
+        behind = np.append(False, streamed)
         # Values: the output takes the place of the first input that is free.
-        free = self._ends_here & (self._inputs > start)
-        free &= until[self._inputs] < 0
+        free = self._makes_room & (self._inputs > start)
+        free &= (until[self._inputs] < 0) & ~behind[:, None]
         takes = (
             self._inputs[free[:, 0], 0],
             self._inputs[free[:, 1] & ~free[:, 0], 1],
@@ -125,21 +143,28 @@ class Lifetimes:
         value_ends = np.where(until < 0, last, self._learns[until])
         for replaced in takes:
             value_ends[replaced] -= 1
+        # What is streamed is never there, and its source one moment longer.
+        values = self._values[1:] * there
+        values[:-1][streamed] = 0
+        for op in np.flatnonzero(streamed):
+            value_ends[self._inputs[op, 0]] += (
+                value_ends[self._inputs[op, 0]] == op
+            )
         # Gradients: from the last reader's backward pass to the maker's, which
         # may turn it into that of its input.
-        heirs = read & self._ends_here
+        heirs = read & self._hands_on
         shared = self._shares & heirs[:, 0] & heirs[:, 1]
         gradient = np.where(depends, self._size, 0)
         gradient[self._inputs[shared].max(axis=1)] = 0
         patches = self._patches(inputs)
         sizes = np.concatenate(
             [
-                self._size[1:] * there,
+                values,
                 self._mask * depends[1:],
                 self._taps * passes,
-                self._scratch * there + patches[0],
+                self._scratch[0] * there + self._rows * behind + patches[0],
                 np.broadcast_to(scratch, count),
-                (self._scratch + patches[1]) * passes,
+                (self._scratch[1] + patches[1]) * passes,
                 gradient[1:],
                 patches[2],
             ]
@@ -165,18 +190,28 @@ class Lifetimes:
     def _index_operations(self) -> None:
         ops = self._ops
         numbers = self._size[1:] // BYTES
-        clamps = np.array([op.activation != "none" for op in ops])
+        sources = [self._shapes[op.inputs[0]] for op in ops]
+        elements = self._element[self._inputs[:, 0]].tolist()
+        clamps = [
+            op.activation != "none"
+            or (
+                op.stored is not None
+                and (op.layer is not None or op.kind == "add")
+            )
+            for op in ops
+        ]
         pools = np.array([op.kind == "max_pool" for op in ops])
         self._mask = np.where(clamps, BYTES * -(-numbers // 32), 0)
         self._taps = np.where(pools, BYTES * -(-numbers // 4), 0)
+        each = list(zip(ops, sources, elements))
         self._scratch = np.array(
             [
-                BYTES * DEPTHWISE_LANES * math.prod(op.kernel)
-                if op.kind == "depthwise_conv2d"
-                else 0
-                for op in ops
+                [forward_bytes(*part) for part in each],
+                [backward_bytes(op, element) for op, _, element in each],
             ]
         )
+        self._rows = np.array([stream_bytes(*part[:2]) for part in each])
+        self._slides = np.array([slides_in_place(*part) for part in each])
 
     def _index_readers(self) -> None:
         """Finds last readers, what works in place, and what is shared."""
@@ -187,11 +222,29 @@ class Lifetimes:
         self._last = last
         # By operation, the inputs whose memory the output may take over.
         in_place = np.array([op.kind in IN_PLACE for op in ops])
+        hands_on = in_place | [op.kind == "dequantize" for op in ops]
         ends = last[self._inputs] == np.arange(count)[:, None]
-        self._ends_here = ends & in_place[:, None]
+        self._makes_room = ends & (in_place | self._slides)[:, None]
+        # And those whose gradient the output's may become.
+        self._hands_on = ends & hands_on[:, None]
+        # Whether the next operation, depthwise, may ask for rows.
+        self._streamable = np.array(
+            [
+                op.kind == "conv2d"
+                and op.stored is not None
+                and math.prod(op.shape) >= STREAMED_SIZE
+                and reader.kind == "depthwise_conv2d"
+                and reader.inputs[0] == i + 1
+                and last[i + 1] == i + 1
+                for i, (op, reader) in enumerate(itertools.pairwise(ops))
+            ],
+            bool,
+        )
         self._shares = np.zeros(count, bool)
         for i, op in enumerate(ops):
-            if op.kind == "add" and ends[i].all() and len(set(op.inputs)) == 2:
+            if op.kind != "add" or op.stored is not None:
+                continue  # In int8 each summand has a share of its own.
+            if ends[i].all() and len(set(op.inputs)) == 2:
                 earlier, later = sorted(op.inputs)
                 maker = ops[later - 1] if later else None
                 self._shares[i] = (

@@ -13,7 +13,7 @@ from keras_tinytrain.micro.library import load_library
 
 OPTIMIZERS = ("sgd", "momentum", "adam", "in_place")
 # What a trained layer takes in a list of the engine, on 64 bits.
-_LIST_BYTES = 48
+_LIST_BYTES = 56
 
 
 class Handle(Calls):

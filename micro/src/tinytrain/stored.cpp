@@ -1,7 +1,5 @@
 #include "tinytrain/stored.h"
 
-#include <cmath>
-
 namespace tinytrain {
 
 using format::Layer;
@@ -18,8 +16,19 @@ float BiasLimit(const Model& model, const Layer& layer) {
 }
 
 float RoundedTo(float value, float limit) {
-  const float rounded = std::nearbyint(value);
-  return rounded < -limit ? -limit : rounded > limit ? limit : rounded;
+  if (value >= limit) return limit;
+  if (value <= -limit) return -limit;
+  // Halves to the even one, without a library.
+  const int32_t whole = static_cast<int32_t>(value);
+  const float rest = value - static_cast<float>(whole);
+  const bool is_odd = (whole & 1) != 0;
+  if (rest > 0.5f || (rest == 0.5f && is_odd)) {
+    return static_cast<float>(whole + 1);
+  }
+  if (rest < -0.5f || (rest == -0.5f && is_odd)) {
+    return static_cast<float>(whole - 1);
+  }
+  return static_cast<float>(whole);
 }
 
 }  // namespace tinytrain

@@ -11,7 +11,8 @@ namespace tinytrain {
 const float kLargestWeight = 127.0f;
 float BiasLimit(const Model& model, const format::Layer& layer);
 
-// Returns the integer next to `value`, none larger than `limit`.
+// Returns the integer next to `value`, of magnitude `limit` at most, which is
+// an integer up to 2^24.
 float RoundedTo(float value, float limit);
 
 }  // namespace tinytrain
