@@ -1,5 +1,7 @@
 // The trainer and the planner for ctypes.
 
+#include <string.h>
+
 #include "tinytrain/arena.h"
 #include "tinytrain/blob_plan.h"
 #include "tinytrain/ram_storage.h"
@@ -23,10 +25,25 @@ int Write(const Status& status, uint32_t* numbers) {
   return static_cast<int>(status.code);
 }
 
+// Added to an optimizer: the sample lies in `work`.
+const int kSampleInWork = 16;
+
 Setup SetupOf(uint32_t classes, int optimizer) {
+  const bool in_work = optimizer >= kSampleInWork;
+  const int kind = in_work ? optimizer - kSampleInWork : optimizer;
   const Setup setup = {static_cast<uint16_t>(classes),
-                       static_cast<Optimizer>(optimizer)};
+                       static_cast<Optimizer>(kind), in_work};
   return setup;
+}
+
+// Puts a sample where the trainer wants it.
+const void* Placed(Engine* engine, const void* sample) {
+  void* const place = engine->trainer.sample_place();
+  if (place == nullptr) return sample;
+  const format::Tensor& input = engine->model.tensor(0);
+  const uint32_t element = input.type == format::kInt8 ? 1 : 4;
+  memcpy(place, sample, input.size() * element);
+  return place;
 }
 
 // Slots in memory that fail after some reads.
@@ -113,11 +130,22 @@ int engine_begin_scoring(void* engine, uint32_t* numbers) {
 }
 
 int engine_observe(void* engine, const void* sample, uint32_t label) {
+  return static_cast<int>(
+      Of(engine)->trainer.Observe(Placed(Of(engine), sample), label).code);
+}
+
+// Of a sample where it is.
+int engine_observe_at(void* engine, const void* sample, uint32_t label) {
   return static_cast<int>(Of(engine)->trainer.Observe(sample, label).code);
 }
 
+const void* engine_sample_place(void* engine) {
+  return Of(engine)->trainer.sample_place();
+}
+
 int engine_revisit(void* engine, const void* sample, uint32_t label) {
-  return static_cast<int>(Of(engine)->trainer.Revisit(sample, label).code);
+  return static_cast<int>(
+      Of(engine)->trainer.Revisit(Placed(Of(engine), sample), label).code);
 }
 
 int engine_settle(void* engine) {
@@ -125,7 +153,8 @@ int engine_settle(void* engine) {
 }
 
 int engine_score(void* engine, const void* sample, uint32_t label) {
-  return static_cast<int>(Of(engine)->trainer.Score(sample, label).code);
+  return static_cast<int>(
+      Of(engine)->trainer.Score(Placed(Of(engine), sample), label).code);
 }
 
 int engine_end_scoring(void* engine) {
@@ -165,7 +194,9 @@ int engine_read_plan(void* engine, uint8_t* work, size_t work_bytes,
 int engine_accumulate(void* engine, const void* sample, uint32_t label,
                       float* loss) {
   return static_cast<int>(
-      Of(engine)->trainer.Accumulate(sample, label, loss).code);
+      Of(engine)
+          ->trainer.Accumulate(Placed(Of(engine), sample), label, loss)
+          .code);
 }
 
 int engine_update(void* engine) {
@@ -175,7 +206,9 @@ int engine_update(void* engine) {
 int engine_predict(void* engine, const void* sample, uint32_t* label,
                    float* logits) {
   return static_cast<int>(
-      Of(engine)->trainer.Predict(sample, label, logits).code);
+      Of(engine)
+          ->trainer.Predict(Placed(Of(engine), sample), label, logits)
+          .code);
 }
 
 // `slots` holds both.

@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 OK, TOO_SMALL, MISALIGNED, BAD_ARGUMENT = 0, -1, -2, -3
 NOT_FINITE, WRONG_STATE, STORAGE = -8, -9, -11
 SGD, MOMENTUM, ADAM, IN_PLACE = range(4)
+IN_WORK = 16  # Added to these: the sample lies in `work`.
 GUARD = 64  # Bytes on each side of a region.
 
 
@@ -251,7 +252,10 @@ def copied(address: int, count: int) -> np.ndarray:
 def load(path: Path) -> ctypes.CDLL:
     """Loads what `build` has built."""
     library = ctypes.CDLL(str(path))
-    for name in ("engine_new", "engine_scores", "engine_class_vectors"):
+    for name in (
+        *("engine_new", "engine_scores", "engine_class_vectors"),
+        "engine_sample_place",
+    ):
         getattr(library, name).restype = ctypes.c_void_p
     for name in ("planner_fixed_bytes", "planner_channel_bytes"):
         getattr(library, name).restype = ctypes.c_uint64

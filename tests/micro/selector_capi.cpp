@@ -37,7 +37,7 @@ void selector_select(const void* blob, size_t size, uint32_t classes,
   Model model;
   model.Open(blob, size);
   const Setup setup = {static_cast<uint16_t>(classes),
-                       static_cast<tinytrain::Optimizer>(optimizer)};
+                       static_cast<tinytrain::Optimizer>(optimizer), false};
   tinytrain::Selection selection = {{nullptr, nullptr}, nullptr};
   const tinytrain::Status s =
       tinytrain::Select(model, setup, scores, work, work_bytes, &selection);

@@ -30,6 +30,7 @@ Pass::Pass(const Schedule& schedule, const Setup& setup,
       head_(schedule.model(), setup.classes),
       in_place_(setup.optimizer == Optimizer::kInPlace &&
                 schedule.purpose() == Purpose::kTrain),
+      sample_in_work_(setup.sample_in_work),
       rate_(0.0f),
       random_(nullptr),
       is_finite_(true),
@@ -73,7 +74,7 @@ uint64_t Pass::PatchBytes(uint32_t operation, uint32_t size) const {
 }
 
 const void* Pass::Value(uint32_t tensor) const {
-  return tensor == 0 ? sample_ : memory_->At(ValueBlock(tensor));
+  return IsBlock(tensor) ? memory_->At(ValueBlock(tensor)) : sample_;
 }
 
 float* Pass::Gradient(uint32_t tensor) const {
@@ -102,6 +103,7 @@ Operands Pass::OperandsOf(uint32_t i) const {
 
 void Pass::Forward(const void* sample) {
   sample_ = sample;
+  if (IsBlock(0)) memory_->Take(ValueBlock(0), ValueBytes(0), false);
   for (uint32_t i = 0; i < model_.operation_count(); ++i) ForwardOperation(i);
   memory_->Take(HeadBlock(), head_.bytes(), false);
   if (!memory_->counts_only()) {
@@ -178,7 +180,7 @@ void Pass::ReleaseInputs(uint32_t i, uint32_t reused) {
   const uint32_t second = op.second == op.input ? kAbsent : op.second;
   const uint32_t inputs[] = {op.input, second};
   for (uint32_t tensor : inputs) {
-    if (tensor != kAbsent && tensor != 0 && tensor != reused &&
+    if (tensor != kAbsent && IsBlock(tensor) && tensor != reused &&
         schedule_.LastReader(tensor) == i &&
         schedule_.KeptUntil(tensor) == kAbsent) {
       memory_->Release(ValueBlock(tensor), ValueBytes(tensor));

@@ -25,7 +25,8 @@ class Pass {
   // Number of blocks that a pass needs.
   static uint32_t BlockCount(const Model& model);
 
-  // Computes the embedding of `sample`, which has the shape of tensor 0.
+  // Computes the embedding of `sample`, which has the shape of tensor 0. Of a
+  // setup with the sample in `work` it is already there, at the end.
   void Forward(const void* sample);
   const float* embedding() const { return vectors_.embedding; }
 
@@ -62,6 +63,8 @@ class Pass {
   uint64_t KeptBytes(uint32_t operation) const;
   uint32_t features() const { return model_.tensor_count() - 1; }
 
+  // Whether a value is a block, not the caller's.
+  bool IsBlock(uint32_t tensor) const { return tensor != 0 || sample_in_work_; }
   const void* Value(uint32_t tensor) const;
   float* Gradient(uint32_t tensor) const;
   uint8_t* Mask(uint32_t operation) const;
@@ -100,6 +103,7 @@ class Pass {
   WorkMemory* const memory_;
   const Head head_;
   const bool in_place_;
+  const bool sample_in_work_;
   float rate_;
   Random* random_;
   bool is_finite_;

@@ -141,7 +141,7 @@ void Pass::ReleaseKept(uint32_t i) {
   const Operation& op = model_.operation(i);
   const uint32_t tensors[] = {op.input, op.output};
   for (uint32_t tensor : tensors) {
-    if (tensor != 0 && schedule_.KeptUntil(tensor) == i) {
+    if (IsBlock(tensor) && schedule_.KeptUntil(tensor) == i) {
       memory_->Release(ValueBlock(tensor), ValueBytes(tensor));
     }
   }

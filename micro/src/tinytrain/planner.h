@@ -10,7 +10,8 @@
 // What training takes of the two regions, to the byte, before anything is
 // placed. All that is here needs no memory but the stack and depends on
 // nothing but its arguments. The sample itself (tensor 0) is read where the
-// caller has it, in flash or RAM, and is no part of these bytes.
+// caller has it, in flash or RAM, and is no part of these bytes unless `Setup`
+// says so.
 //
 // The memory of a plan of output channels is linear in these:
 //   persistent + work = FixedBytes(layers that train)
@@ -32,6 +33,9 @@ enum class Optimizer : uint8_t {
 struct Setup {
   uint16_t classes;  // From 2 to `model.head().max_way`.
   Optimizer optimizer;
+  // Whether a sample lies in `work`, see `Trainer::sample_place`, where its
+  // memory is used again once it was read.
+  bool sample_in_work;
 };
 
 // What trains of a model.

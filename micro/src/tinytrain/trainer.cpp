@@ -204,12 +204,24 @@ Status Trainer::Send(Purpose purpose, const void* sample, uint32_t label,
   return pass.Backward(rate_, &random_) ? Status::Ok() : NotFinite();
 }
 
+void* Trainer::sample_place() const {
+  if (!setup_.sample_in_work || state_ == State::kClosed ||
+      state_ == State::kReady) {
+    return nullptr;
+  }
+  const format::Tensor& input = model_->tensor(0);
+  const uint32_t element = input.type == format::kInt8 ? 1 : sizeof(float);
+  const uint32_t bytes = (input.size() * element + 3) & ~3u;
+  return static_cast<uint8_t*>(regions_.work) + (work_bytes_ - bytes);
+}
+
 WorkMemory Trainer::Memory() const {
   return WorkMemory(Pass::BlockCount(*model_), regions_.work, work_bytes_);
 }
 
 Status Trainer::CheckSample(const void* sample) const {
-  if (sample == nullptr) return BadArgument();
+  const bool elsewhere = setup_.sample_in_work && sample != sample_place();
+  if (sample == nullptr || elsewhere) return BadArgument();
   const format::Tensor& input = model_->tensor(0);
   const bool good = input.type == format::kInt8 ||
                     AllFinite(static_cast<const float*>(sample), input.size());

@@ -33,9 +33,10 @@ struct Regions {
 //   Predict, Save                          (as soon as all are observed)
 // or, after Init, only
 //   Load, Predict
-// A sample is tensor 0 of the model, floats or stored int8 numbers; a label is
-// below `setup.classes`. A call that is refused changes nothing, unless it says
-// so. Codes of all calls:
+// A sample is tensor 0 of the model, floats or stored int8 numbers, written to
+// `sample_place` before each call if the setup says so; a label is below
+// `setup.classes`. A call that is refused changes nothing, unless it says so.
+// Codes of all calls:
 //   kWrongState   the call is out of turn
 //   kBadArgument  a label too large, a sample that is not finite, a selection
 //                 of another model
@@ -111,6 +112,11 @@ class Trainer {
 
   // Whether something is planned, by `Plan` or `Load`.
   bool has_plan() const { return Trains(); }
+
+  // Where a sample has to lie that is in `work`: at the end of what is used of
+  // it, which depends on the plan. Null before there is one and before scoring,
+  // and of samples elsewhere.
+  void* sample_place() const;
 
   const Parameters& parameters() const { return parameters_; }
   float learning_rate() const { return rate_; }

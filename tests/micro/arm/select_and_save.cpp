@@ -71,7 +71,7 @@ int main() {
   Model model;
   Status status = model.Open(blob, size).status();
   if (!status.ok()) return Fail("blob", status);
-  const Setup setup = {3, Optimizer::kAdam};
+  const Setup setup = {3, Optimizer::kAdam, false};
   Selection selection;
   status = Select(model, setup, scores, work, sizeof(work), &selection);
   if (!status.ok()) return Fail("select", status);

@@ -59,7 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     scores.get()[i] = data[i * 7 % size] * 0.125f;
   }
   Block<uint64_t> work(bytes / sizeof(uint64_t) + 1);
-  const tinytrain::Setup setup = {2, tinytrain::Optimizer::kAdam};
+  const tinytrain::Setup setup = {2, tinytrain::Optimizer::kAdam, false};
   tinytrain::Selection selection;
   const tinytrain::Status status =
       Select(model, setup, scores.get(), work.get(), bytes, &selection);

@@ -68,7 +68,7 @@ Status Tail::Begin(uint32_t classes, const Rates& rates) {
   if (classes > model_.head().max_way) {
     return Status::Error(Code::kBadArgument);
   }
-  const Setup setup = {static_cast<uint16_t>(classes), setup_.optimizer};
+  const Setup setup = {static_cast<uint16_t>(classes), setup_.optimizer, false};
   const Regions regions = {persistent_, persistent_bytes_, scratch_,
                            work_bytes_};
   const Status status = trainer_.Init(&model_, setup, rates, regions);
