@@ -39,26 +39,32 @@ def forward_bytes(op: DeviceOp, source: Shape, element: int) -> int:
     return words(8 * pairs * height + 4 * outputs + 2 * row * height)
 
 
-def backward_bytes(op: DeviceOp, element: int) -> int:
+def backward_bytes(op: DeviceOp, element: int, over: bool) -> int:
     """Returns those of an input gradient.
 
     Args:
         op: The operation.
         element: Bytes of one of its weights.
+        over: Whether it is made where the output's lies.
     """
     if op.kind != "depthwise_conv2d":
         return 0
-    return words(element * LANES * math.prod(op.kernel))
+    plane = 4 * LANES * op.shape[0] * op.shape[1] if over else 0
+    return plane + words(element * LANES * math.prod(op.kernel))
 
 
-def stream_bytes(op: DeviceOp, source: Shape) -> int:
+def stream_bytes(op: DeviceOp, source: Shape) -> tuple[int, int]:
     """Returns those of the rows that a depthwise layer asks for.
 
     Args:
         op: The depthwise layer.
         source: Shape of its input, which is never there as a whole.
+
+    Returns:
+        The bytes, and those of the row more that a pointwise layer reads.
     """
-    return words(op.kernel[0] * source[1] * source[2])
+    rows = op.kernel[0] * source[1] * source[2]
+    return words(rows), words(op.shape[1] * op.shape[2])
 
 
 def slides_in_place(op: DeviceOp, source: Shape, element: int) -> bool:

@@ -54,6 +54,7 @@ class Lifetimes:
         self._forward = np.arange(count)
         self._learns = 3 * count - 2 * self._forward
         self._backward = self._learns + 1
+        self._index_ends()
         self._index_operations()
         self._index_readers()
         last = self._last[1:]
@@ -130,9 +131,10 @@ class Lifetimes:
         there = self._forward >= start
         read = depends[self._inputs]
         passes = read[:, 0] | read[:, 1]
-        streamed = self._streamable & ~depends[2:] & there[:-1]
-        streamed &= [op not in inputs for op in range(count - 1)]
-        behind = np.append(False, streamed)
+        streams = self._streams(there, depends, inputs)
+        behind = np.zeros(count, bool)
+        for op, length in streams.items():
+            behind[op + 1 : op + length] = True
         # Values: the output takes the place of the first input that is free.
         free = self._makes_room & (self._inputs > start)
         free &= (until[self._inputs] < 0) & ~behind[:, None]
@@ -143,13 +145,16 @@ class Lifetimes:
         value_ends = np.where(until < 0, last, self._learns[until])
         for replaced in takes:
             value_ends[replaced] -= 1
-        # What is streamed is never there, and its source one moment longer.
+        # What is streamed is never there, and its source for longer.
         values = self._values[1:] * there
-        values[:-1][streamed] = 0
-        for op in np.flatnonzero(streamed):
-            value_ends[self._inputs[op, 0]] += (
-                value_ends[self._inputs[op, 0]] == op
-            )
+        rows = np.zeros(count, int)
+        for op, length in streams.items():
+            values[op : op + length - 1] = 0
+            source, end = self._inputs[op, 0], op + length - 1
+            if value_ends[source] == op:
+                value_ends[source] = end
+            kept, more = self._rows[op + 1]
+            rows[end] = self._scratch[0, op + 1] + kept + more * (length == 3)
         # Gradients: from the last reader's backward pass to the maker's, which
         # may turn it into that of its input.
         heirs = read & self._hands_on
@@ -162,7 +167,7 @@ class Lifetimes:
                 values,
                 self._mask * depends[1:],
                 self._taps * passes,
-                self._scratch[0] * there + self._rows * behind + patches[0],
+                self._scratch[0] * (there & ~behind) + rows + patches[0],
                 np.broadcast_to(scratch, count),
                 (self._scratch[1] + patches[1]) * passes,
                 gradient[1:],
@@ -204,29 +209,67 @@ class Lifetimes:
         self._mask = np.where(clamps, BYTES * -(-numbers // 32), 0)
         self._taps = np.where(pools, BYTES * -(-numbers // 4), 0)
         each = list(zip(ops, sources, elements))
+        self._slides = np.array([slides_in_place(*part) for part in each])
+        overs = self._slides & self._ends[:, 0]
         self._scratch = np.array(
             [
                 [forward_bytes(*part) for part in each],
-                [backward_bytes(op, element) for op, _, element in each],
+                [
+                    backward_bytes(op, element, over)
+                    for (op, _, element), over in zip(each, overs)
+                ],
             ]
         )
-        self._rows = np.array([stream_bytes(*part[:2]) for part in each])
-        self._slides = np.array([slides_in_place(*part) for part in each])
+        self._rows = [stream_bytes(*part[:2]) for part in each]
+
+    def _index_ends(self) -> None:
+        """Finds who reads a tensor last, the head if nobody does."""
+        last = np.full(self._count + 1, self._count)
+        for i, op in enumerate(self._ops):
+            last[list(op.inputs)] = i
+        self._last = last
+        self._ends = last[self._inputs] == self._forward[:, None]
+
+    def _streams(
+        self, there: np.ndarray, depends: np.ndarray, inputs: Mapping[int, int]
+    ) -> dict[int, int]:
+        """Returns convolutions of which rows are asked for.
+
+        Together with how many operations are computed with them: two, or
+        three with the pointwise one behind the depthwise layer.
+        """
+        found = {}
+        for op in np.flatnonzero(self._streamable):
+            if not there[op] or depends[op + 2] or op in inputs:
+                continue
+            last = op + 2
+            third = (
+                last < self._count
+                and self._projects[last]
+                and not depends[last + 1]
+                and last not in inputs
+            )
+            found[int(op)] = 3 if third else 2
+        return found
 
     def _index_readers(self) -> None:
         """Finds last readers, what works in place, and what is shared."""
-        ops, count = self._ops, self._count
-        last = np.full(count + 1, count)
-        for i, op in enumerate(ops):
-            last[list(op.inputs)] = i
-        self._last = last
+        ops, count, ends = self._ops, self._count, self._ends
         # By operation, the inputs whose memory the output may take over.
         in_place = np.array([op.kind in IN_PLACE for op in ops])
-        hands_on = in_place | [op.kind == "dequantize" for op in ops]
-        ends = last[self._inputs] == np.arange(count)[:, None]
+        hands_on = in_place | self._slides
+        hands_on |= [op.kind == "dequantize" for op in ops]
         self._makes_room = ends & (in_place | self._slides)[:, None]
         # And those whose gradient the output's may become.
         self._hands_on = ends & hands_on[:, None]
+        # Whether it may read what the operation in front makes row by row.
+        self._projects = [
+            op.kind == "conv2d"
+            and op.kernel == op.strides == (1, 1)
+            and op.inputs[0] == i
+            and bool(ends[i, 0])
+            for i, op in enumerate(ops)
+        ]
         # Whether the next operation, depthwise, may ask for rows.
         self._streamable = np.array(
             [
@@ -235,7 +278,7 @@ class Lifetimes:
                 and math.prod(op.shape) >= STREAMED_SIZE
                 and reader.kind == "depthwise_conv2d"
                 and reader.inputs[0] == i + 1
-                and last[i + 1] == i + 1
+                and self._last[i + 1] == i + 1
                 for i, (op, reader) in enumerate(itertools.pairwise(ops))
             ],
             bool,

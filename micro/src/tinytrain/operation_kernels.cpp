@@ -233,6 +233,18 @@ void RunBackwardInput(const Model& model, const Operation& operation,
   }
 }
 
+uint64_t BackwardInPlaceScratchBytes(const Model& model,
+                                     const Operation& operation) {
+  return DepthwiseConv2DBackwardInPlaceScratchBytes(WindowOf(model, operation));
+}
+
+void RunBackwardInPlace(const Model& model, const Operation& operation,
+                        const Operands& operands, float* gradient) {
+  DepthwiseConv2DBackwardInPlace(WindowOf(model, operation),
+                                 operands.rows.stored_filter, operands.scratch,
+                                 gradient);
+}
+
 void RunBackwardFilter(const Model& model, const Operation& operation,
                        const Window& window, const void* input,
                        const float* d_output, const Channels& channels,

@@ -64,13 +64,16 @@ void RunWindowInt8(const Model& model, const format::Operation& operation,
                    const Window& window, const Operands& operands,
                    int8_t* output);
 
-// A convolution and the depthwise layer behind it, row by row: of what lies
-// between there are as many rows as a window has.
+// A convolution, the depthwise layer behind it and, unless null, the pointwise
+// one behind that, row by row: of what lies between there are as many rows as
+// a window has. `operands` are those of each; scratch memory is the second's.
 uint64_t StreamScratchBytes(const Model& model,
-                            const format::Operation& depthwise);
+                            const format::Operation& depthwise,
+                            const format::Operation* projection);
 void RunStreamed(const Model& model, const format::Operation& convolution,
-                 const format::Operation& depthwise, const Operands& first,
-                 const Operands& second, int8_t* output);
+                 const format::Operation& depthwise,
+                 const format::Operation* projection, const Operands* operands,
+                 int8_t* output);
 
 // Turns the gradient of an int8 layer's output into that of its accumulators.
 void ScaleGradient(const Model& model, const format::Operation& operation,
@@ -85,6 +88,13 @@ float GradientShare(const Model& model, const format::Operation& operation,
 void RunBackwardInput(const Model& model, const format::Operation& operation,
                       const Operands& operands, const float* d_output,
                       float* d_input);
+
+// The same of a depthwise layer of stored numbers whose output is as large as
+// its input: turns the gradient of the one into that of the other.
+uint64_t BackwardInPlaceScratchBytes(const Model& model,
+                                     const format::Operation& operation);
+void RunBackwardInPlace(const Model& model, const format::Operation& operation,
+                        const Operands& operands, float* gradient);
 
 // Adds to `d_filter` the rows of `channels`. `window` and `input` are the
 // operation's, or of some channels of its input alone.

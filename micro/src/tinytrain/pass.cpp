@@ -104,7 +104,15 @@ Operands Pass::OperandsOf(uint32_t i) const {
 void Pass::Forward(const void* sample) {
   sample_ = sample;
   if (IsBlock(0)) memory_->Take(ValueBlock(0), ValueBytes(0), false);
-  for (uint32_t i = 0; i < model_.operation_count(); ++i) ForwardOperation(i);
+  for (uint32_t i = 0; i < model_.operation_count();) {
+    const uint32_t count = schedule_.StreamLength(i);
+    if (count > 1) {
+      ForwardStreamed(i, count);
+    } else {
+      ForwardOperation(i);
+    }
+    i += count;
+  }
   memory_->Take(HeadBlock(), head_.bytes(), false);
   if (!memory_->counts_only()) {
     vectors_ = head_.Part(memory_->At(HeadBlock()));
@@ -115,32 +123,30 @@ void Pass::Forward(const void* sample) {
   }
 }
 
-// Operation i and, with it, the one in front.
-void Pass::ForwardStreamed(uint32_t i) {
-  const Operation& made = model_.operation(i - 1);
-  const Operation& op = model_.operation(i);
-  const uint64_t scratch = StreamScratchBytes(model_, op);
+// Operations that are computed together, `count` of them from i on.
+void Pass::ForwardStreamed(uint32_t i, uint32_t count) {
+  const Operation* const projection =
+      count == 3 ? &model_.operation(i + 2) : nullptr;
+  const Operation& depthwise = model_.operation(i + 1);
+  const uint32_t output = i + count;
+  const uint64_t scratch = StreamScratchBytes(model_, depthwise, projection);
   memory_->Take(ScratchBlock(), scratch, false);
-  memory_->Take(ValueBlock(op.output), ValueBytes(op.output),
-                schedule_.KeptUntil(op.output) != kAbsent);
+  memory_->Take(ValueBlock(output), ValueBytes(output),
+                schedule_.KeptUntil(output) != kAbsent);
   if (!memory_->counts_only()) {
-    Operands first = OperandsOf(i - 1);
-    first.input = Value(made.input);
-    Operands second = OperandsOf(i);
-    second.scratch = memory_->At(ScratchBlock());
-    RunStreamed(model_, made, op, first, second,
-                static_cast<int8_t*>(memory_->At(ValueBlock(op.output))));
+    const Operation& made = model_.operation(i);
+    Operands operands[3] = {};
+    for (uint32_t k = 0; k < count; ++k) operands[k] = OperandsOf(i + k);
+    operands[0].input = Value(made.input);
+    operands[1].scratch = memory_->At(ScratchBlock());
+    RunStreamed(model_, made, depthwise, projection, operands,
+                static_cast<int8_t*>(memory_->At(ValueBlock(output))));
   }
   memory_->Release(ScratchBlock(), scratch);
-  ReleaseInputs(i - 1, kAbsent);
+  ReleaseInputs(i, kAbsent);
 }
 
 void Pass::ForwardOperation(uint32_t i) {
-  if (schedule_.Streams(i)) return;
-  if (i > 0 && schedule_.Streams(i - 1)) {
-    ForwardStreamed(i);
-    return;
-  }
   const Operation& op = model_.operation(i);
   uint64_t scratch = ForwardScratchBytes(model_, op);
   if (op.layer != kAbsent) {

@@ -73,7 +73,7 @@ class Pass {
   uint64_t PatchBytes(uint32_t operation, uint32_t size) const;
 
   void ForwardOperation(uint32_t i);
-  void ForwardStreamed(uint32_t i);
+  void ForwardStreamed(uint32_t i, uint32_t count);
   void ReleaseInputs(uint32_t i, uint32_t reused);
   void HeadBackward();
   void BackwardOperation(uint32_t i);
@@ -81,7 +81,8 @@ class Pass {
   void ReleaseMask(uint32_t i);
   void Scale(uint32_t tensor, float factor);
   void Learn(uint32_t i);
-  bool StepsInPlace(uint32_t i) const;
+  bool StepsLate(uint32_t i) const;
+  bool ReusesGradient(uint32_t i) const;
   const void* Learned(uint32_t i, Window* window) const;
   Channels TrainedRows(uint32_t i) const;
   void Step(uint32_t i);
@@ -94,6 +95,7 @@ class Pass {
   void ReleaseKept(uint32_t i);
   void Propagate(uint32_t i);
   void PropagateInPlace(uint32_t i);
+  void PropagateOver(uint32_t i);
   void HandOver(uint32_t i, const uint32_t* inputs, uint32_t count);
   void ReleaseGradient(uint32_t tensor);
 

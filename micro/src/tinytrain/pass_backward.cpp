@@ -68,9 +68,9 @@ void Pass::BackwardOperation(uint32_t i) {
       !memory_->counts_only()) {
     ScaleGradient(model_, op, Gradient(op.output));
   }
-  const bool steps = StepsInPlace(i);
+  const bool late = StepsLate(i);
   // The input gradient is that of the weights before the step.
-  if (steps) {
+  if (late) {
     Propagate(i);
     Step(i);
   } else if (schedule_.Learns(i)) {
@@ -78,7 +78,7 @@ void Pass::BackwardOperation(uint32_t i) {
   }
   if (keeps_inputs) memory_->Release(KeptBlock(i), KeptBytes(i));
   ReleaseKept(i);
-  if (steps) {
+  if (late) {
     ReleaseGradient(op.output);
   } else {
     Propagate(i);
@@ -99,6 +99,8 @@ void Pass::ReleaseMask(uint32_t i) {
 void Pass::Learn(uint32_t i) {
   if (schedule_.purpose() == Purpose::kScore) {
     AddScores(i);
+  } else if (in_place_) {
+    Step(i);
   } else if (!memory_->counts_only()) {
     AddGradients(i);
   }
@@ -154,6 +156,10 @@ void Pass::Propagate(uint32_t i) {
     PropagateInPlace(i);
     return;
   }
+  if (ReusesGradient(i)) {
+    PropagateOver(i);
+    return;
+  }
   if (schedule_.Passes(op.input)) {
     uint64_t scratch = BackwardScratchBytes(model_, op);
     if (op.layer != kAbsent) {
@@ -179,7 +185,25 @@ void Pass::Propagate(uint32_t i) {
       memory_->Release(KeptBlock(i), KeptBytes(i));
     }
   }
-  if (!StepsInPlace(i)) ReleaseGradient(op.output);
+  if (!StepsLate(i)) ReleaseGradient(op.output);
+}
+
+bool Pass::ReusesGradient(uint32_t i) const {
+  return schedule_.ReusesGradient(i) && !StepsLate(i);
+}
+
+// Turns the gradient of the output into that of the input.
+void Pass::PropagateOver(uint32_t i) {
+  const Operation& op = model_.operation(i);
+  const uint64_t scratch = BackwardInPlaceScratchBytes(model_, op);
+  memory_->Take(ScratchBlock(), scratch, false);
+  memory_->Rename(GradientBlock(op.output), GradientBlock(op.input));
+  if (!memory_->counts_only()) {
+    Operands operands = OperandsOf(i);
+    operands.GiveScratch(memory_->At(ScratchBlock()));
+    RunBackwardInPlace(model_, op, operands, Gradient(op.input));
+  }
+  memory_->Release(ScratchBlock(), scratch);
 }
 
 // Of operations that hand the gradient on, with a factor at most.

@@ -35,8 +35,10 @@ void Move(float steps, float limit, Random* random, Stored* value) {
 
 }  // namespace
 
-bool Pass::StepsInPlace(uint32_t i) const {
-  return in_place_ && schedule_.Learns(i);
+// Whether what the input gradient needs changes in the step. It needs no
+// biases.
+bool Pass::StepsLate(uint32_t i) const {
+  return in_place_ && schedule_.Learns(i) && schedule_.part(i).weights() > 0;
 }
 
 void Pass::Step(uint32_t i) {

@@ -121,8 +121,28 @@ bool Schedule::Streams(uint32_t operation) const {
          LastReader(op.output) == next && !Passes(reader.output);
 }
 
+uint32_t Schedule::StreamLength(uint32_t operation) const {
+  if (!Streams(operation)) return 1;
+  const uint32_t last = operation + 2;
+  if (last >= model_.operation_count()) return 2;
+  const Operation& op = model_.operation(last);
+  const bool pointwise = op.kind == Kind::kConv2D && op.kernel_height == 1 &&
+                         op.kernel_width == 1 && op.stride_down == 1 &&
+                         op.stride_across == 1;
+  return pointwise && op.input + 1 == op.output &&
+                 LastReader(op.input) == last && !Passes(op.output) &&
+                 !Patches(last)
+             ? 3
+             : 2;
+}
+
+bool Schedule::ReusesGradient(uint32_t operation) const {
+  const Operation& op = model_.operation(operation);
+  return SlidesInPlace(model_, op) && Passes(op.input) &&
+         LastReader(op.input) == operation;
+}
+
 uint32_t Schedule::Reused(uint32_t operation) const {
-  if (operation > 0 && Streams(operation - 1)) return kAbsent;
   const Operation& op = model_.operation(operation);
   if (!WorksInPlace(op.kind) && !SlidesInPlace(model_, op)) return kAbsent;
   const uint32_t inputs[] = {op.input, op.second};

@@ -69,6 +69,13 @@ class Schedule {
   // depthwise layer behind it, which alone reads it, asks for its rows. Of
   // large int8 tensors that nothing is learned from.
   bool Streams(uint32_t operation) const;
+  // Operations that are computed together from one on: 1, of such a convolution
+  // 2, or 3 with the pointwise layer that alone reads the depthwise output.
+  uint32_t StreamLength(uint32_t operation) const;
+
+  // Whether the gradient of a depthwise layer's output becomes that of its
+  // input where it lies. In int8, whose layers work in place both ways.
+  bool ReusesGradient(uint32_t operation) const;
 
   // Whether the operation keeps a bit of each output: where the gradient
   // passes, as neither activation nor int8 cut it off.

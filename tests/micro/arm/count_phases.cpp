@@ -20,9 +20,12 @@ KernelInstructions kernel_instructions;
 #define BACKWARD_FILTER                                                       \
   "_ZN9tinytrain17RunBackwardFilterERKNS_5ModelERKNS_6format9OperationERKNS_" \
   "6WindowEPKvPKfRKNS_8ChannelsEPf"
-#define STREAMED                                                           \
-  "_ZN9tinytrain11RunStreamedERKNS_5ModelERKNS_6format9OperationES6_RKNS_" \
-  "8OperandsES9_Pa"
+#define STREAMED                                \
+  "_ZN9tinytrain11RunStreamedERKNS_5ModelERKNS" \
+  "_6format9OperationES6_PS5_PKNS_8OperandsEPa"
+#define BACKWARD_IN_PLACE                       \
+  "_ZN9tinytrain18RunBackwardInPlaceERKNS_5Mod" \
+  "elERKNS_6format9OperationERKNS_8OperandsEPf"
 
 void Real1(const Model& model, const Operation& operation,
            const Operands& operands, void* output) asm("__real_" FORWARD);
@@ -63,15 +66,28 @@ void Wrap3(const Model& model, const Operation& operation, const Window& window,
 }
 
 void Real4(const Model& model, const Operation& convolution,
-           const Operation& depthwise, const Operands& first,
-           const Operands& second, int8_t* output) asm("__real_" STREAMED);
+           const Operation& depthwise, const Operation* projection,
+           const Operands* operands, int8_t* output) asm("__real_" STREAMED);
 void Wrap4(const Model& model, const Operation& convolution,
-           const Operation& depthwise, const Operands& first,
-           const Operands& second, int8_t* output) asm("__wrap_" STREAMED);
+           const Operation& depthwise, const Operation* projection,
+           const Operands* operands, int8_t* output) asm("__wrap_" STREAMED);
 void Wrap4(const Model& model, const Operation& convolution,
-           const Operation& depthwise, const Operands& first,
-           const Operands& second, int8_t* output) {
+           const Operation& depthwise, const Operation* projection,
+           const Operands* operands, int8_t* output) {
   const InstructionCounter counter;
-  Real4(model, convolution, depthwise, first, second, output);
+  Real4(model, convolution, depthwise, projection, operands, output);
   kernel_instructions.forward += counter.Count();
+}
+
+void Real5(const Model& model, const Operation& operation,
+           const Operands& operands,
+           float* gradient) asm("__real_" BACKWARD_IN_PLACE);
+void Wrap5(const Model& model, const Operation& operation,
+           const Operands& operands,
+           float* gradient) asm("__wrap_" BACKWARD_IN_PLACE);
+void Wrap5(const Model& model, const Operation& operation,
+           const Operands& operands, float* gradient) {
+  const InstructionCounter counter;
+  Real5(model, operation, operands, gradient);
+  kernel_instructions.backward_input += counter.Count();
 }

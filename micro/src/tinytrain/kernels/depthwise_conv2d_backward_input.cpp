@@ -8,15 +8,16 @@ namespace {
 
 // Computes the channels of one panel. An input gathers from the outputs over
 // it, whose taps run in reverse; the taps are the same again `stride` inputs
-// further on, with the next outputs.
+// further on, with the next outputs. Positions of d_output are `from_depth`
+// numbers apart.
 template <typename Weight, typename Lanes>
-void BackwardPanel(const Window& w, const float* d_output, const Weight* panel,
-                   const Lanes& lanes, float* d_input) {
+void BackwardPanel(const Window& w, const float* d_output, int from_depth,
+                   const Weight* panel, const Lanes& lanes, float* d_input) {
   const int depth = w.input.channels;
   const int stride = w.stride_width;
   TapWalk walk;
-  walk.source_row = w.output.width * depth;
-  walk.source_column = depth;
+  walk.source_row = w.output.width * from_depth;
+  walk.source_column = from_depth;
   walk.panel_row = -w.stride_height * w.kernel_width * kPanelChannels;
   walk.panel_column = -stride * kPanelChannels;
   for (int row = 0; row < w.input.height; ++row) {
@@ -31,7 +32,7 @@ void BackwardPanel(const Window& w, const float* d_output, const Weight* panel,
         const Range xs = OutputsOver(column, w.kernel_width, stride, w.pad_left,
                                      w.output.width);
         const int l = column + w.pad_left - xs.begin * stride;
-        const float* from = d_output_row + xs.begin * depth;
+        const float* from = d_output_row + xs.begin * from_depth;
         const Weight* taps = panel_row + l * kPanelChannels;
         float* to = d_input + column * depth;
         walk.columns = xs.size();
@@ -41,7 +42,7 @@ void BackwardPanel(const Window& w, const float* d_output, const Weight* panel,
         if (l + stride >= w.kernel_width && xs.end < w.output.width &&
             column + stride < w.input.width) {
           Quad<float> sum1 = sum0;
-          AddTaps2(from, depth, taps, walk, lanes, &sum0, &sum1);
+          AddTaps2(from, from_depth, taps, walk, lanes, &sum0, &sum1);
           sum0.AddTo(lanes.count, to);
           sum1.AddTo(lanes.count, to + stride * depth);
           column += 2 * stride;
@@ -64,13 +65,26 @@ void BackwardInput(const Window& window, const float* d_output,
   for (int c = 0; c < channels; c += kPanelChannels) {
     if (c + kPanelChannels <= channels) {
       const FourLanes four = {};
-      BackwardPanel(window, d_output + c, panel.Pack(c, four), four,
+      BackwardPanel(window, d_output + c, channels, panel.Pack(c, four), four,
                     d_input + c);
     } else {
       const SomeLanes some(channels - c);
-      BackwardPanel(window, d_output + c, panel.Pack(c, some), some,
+      BackwardPanel(window, d_output + c, channels, panel.Pack(c, some), some,
                     d_input + c);
     }
+  }
+}
+
+// Moves up to four channels of a gradient out of the way, and leaves 0.
+void TakeChannels(int positions, int channels, int count, float* gradient,
+                  float* plane) {
+  for (; positions > 0; --positions) {
+    for (int c = 0; c < count; ++c) {
+      plane[c] = gradient[c];
+      gradient[c] = 0.0f;
+    }
+    gradient += channels;
+    plane += kPanelChannels;
   }
 }
 
@@ -94,6 +108,32 @@ void DepthwiseConv2DBackwardInput(const Window& window, const float* d_output,
                                   const Rows<int8_t>& filter, void* scratch,
                                   float* d_input) {
   BackwardInput(window, d_output, filter, scratch, d_input);
+}
+
+size_t DepthwiseConv2DBackwardInPlaceScratchBytes(const Window& window) {
+  return kPanelChannels * window.output.positions() * sizeof(float) +
+         DepthwiseConv2DBackwardInputInt8ScratchBytes(window);
+}
+
+void DepthwiseConv2DBackwardInPlace(const Window& window,
+                                    const Rows<int8_t>& filter, void* scratch,
+                                    float* gradient) {
+  const int channels = window.input.channels;
+  const int positions = window.output.positions();
+  float* const plane = static_cast<float*>(scratch);
+  Panel<int8_t> panel(window, filter, plane + kPanelChannels * positions);
+  for (int c = 0; c < channels; c += kPanelChannels) {
+    const SomeLanes some(channels - c);
+    TakeChannels(positions, channels, some.count, gradient + c, plane);
+    if (some.count == kPanelChannels) {
+      const FourLanes four = {};
+      BackwardPanel(window, plane, kPanelChannels, panel.Pack(c, four), four,
+                    gradient + c);
+    } else {
+      BackwardPanel(window, plane, kPanelChannels, panel.Pack(c, some), some,
+                    gradient + c);
+    }
+  }
 }
 
 }  // namespace tinytrain
