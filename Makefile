@@ -2,7 +2,7 @@
 # make test-arm: the tests on emulated Cortex-M cores. Without a C++ compiler,
 # clang-format or the tools for these cores, `make test` skips what needs them
 # and says so; `make test-arm` fails. make fuzz: any bytes, for 10 minutes each,
-# as blob, as checkpoint and as blob to select from; needs clang++.
+# as blob, checkpoint, blob to select from and serial line; needs clang++.
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,7 +20,7 @@ CXX_FILES := $(shell find micro tests/micro keras_tinytrain/micro -name '*.h' -o
 OMNIGLOT := $(wildcard $(KERAS_TINYTRAIN_DATA)/omniglot)
 
 .PHONY: demo test test-arm wheels arduino-zip fuzz fuzz-model fuzz-checkpoint \
-  fuzz-selector lint clean
+  fuzz-selector fuzz-serial lint clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/digits.py --nopretrain --folder=$(BUILD)/digits
@@ -71,11 +71,12 @@ FUZZ_SECONDS ?= 600
 FUZZ := tests/micro/fuzz
 SEEDS = $(FUZZ)/seeds
 
-fuzz: fuzz-model fuzz-checkpoint fuzz-selector
+fuzz: fuzz-model fuzz-checkpoint fuzz-selector fuzz-serial
 
+fuzz-serial: SEEDS = $(FUZZ)/serial_seeds
 fuzz-checkpoint: SEEDS = $(FUZZ)/checkpoint_seeds
-fuzz-checkpoint: export KERAS_TINYTRAIN_BLOB := $(FUZZ)/seeds/block.ttnb
-fuzz-model fuzz-checkpoint fuzz-selector: fuzz-%:
+fuzz-checkpoint fuzz-serial: export KERAS_TINYTRAIN_BLOB := $(FUZZ)/seeds/block.ttnb
+fuzz-model fuzz-checkpoint fuzz-selector fuzz-serial: fuzz-%:
 	mkdir -p $(BUILD)/fuzz/$*
 	clang++ -std=c++11 -g -O1 -fsanitize=fuzzer,address,undefined \
 	  -fno-sanitize-recover=all -Imicro/src -Itests/micro \

@@ -13,8 +13,6 @@ Needs arm-none-eabi-g++ and qemu-system-arm.
 
 import dataclasses
 import json
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -31,7 +29,7 @@ sys.path.insert(0, str(ROOT / "tests" / "micro"))
 
 import adaptation  # noqa: E402
 import arm_board  # noqa: E402
-import kernel_library  # noqa: E402
+import flash  # noqa: E402
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("out", None, "JSON Lines file for the result.")
@@ -81,33 +79,6 @@ def measure(result, board, optimize, folder):
     return adaptation.run(board, program)
 
 
-def flash_bytes(folder, board=arm_board.M4, optimize="-Os"):
-    """Returns code and constants of the engine, with all that it calls."""
-    main = folder / "main.cpp"
-    main.write_text("int main() { return 0; }\n")
-    archive = folder / "engine.a"
-    shutil.copy(arm_board.engine(board, folder, optimize), archive)
-    # The plain kernels are for tests.
-    plain = [
-        f"{Path(source).stem}.o"
-        for source in kernel_library.engine_sources()
-        if source.endswith("_reference.cpp")
-    ]
-    command = [f"{arm_board.TOOLS}gcc-ar", "d", str(archive), *plain]
-    subprocess.run(command, check=True)
-    sizes = []
-    for flags_ in ((), ("-Wl,--whole-archive", str(archive))):
-        path = folder / "size.elf"
-        more = (*flags_, "-Wl,--no-whole-archive", "-Wl,--no-gc-sections")
-        arm_board.build(board, main, path, optimize, *more)
-        command = [f"{arm_board.TOOLS}size", str(path)]
-        listed = subprocess.run(
-            command, check=True, capture_output=True, text=True
-        )
-        sizes.append(int(listed.stdout.split()[6]))
-    return sizes[1] - sizes[0]
-
-
 def lines_of(report, **what):
     """Prints a report; returns its records."""
     found = []
@@ -143,7 +114,7 @@ def main(_):
                 lines += lines_of(report, **what)
                 filters[key] = report.phases["accumulate"].backward_filter
             print(f"  half / all: {filters['half'] / filters['planned']:.3f}")
-        size = flash_bytes(folder)
+        size = flash.engine_bytes(arm_board.M4, folder, "-Os")
         print(f"Engine on cortex-m4 -Os, everything linked: {size:,} bytes")
         lines.append({"core": "cortex-m4", "optimize": "-Os", "flash": size})
     if FLAGS.out:

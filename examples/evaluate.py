@@ -6,7 +6,8 @@ r"""Judges methods on many few-shot tasks; one JSON line each, resumable.
 
 The same command goes on after any interruption. Datasets that are not there
 are named and left out. Tasks are drawn as Meta-Dataset draws them, unless
---way and --shot say how large they are. On a cluster:
+--way and --shot say how large they are. With --precision=int8 the same tasks go
+into the same file, learned by the nets in int8. On a cluster:
 
     python examples/evaluate.py --runner=FlinkRunner \
         --runner_options=--flink_master=host:8081,--temp_location=/nfs/beam
@@ -19,6 +20,7 @@ from absl import app, flags
 
 from keras_tinytrain import datasets, evaluation, methods
 from keras_tinytrain.evaluation.core_use import CoreUse
+from keras_tinytrain.evaluation.records import PRECISIONS
 
 DEFAULT = evaluation.Protocol()
 NETS = "mcunet,mobilenet_v2,proxyless_nas"
@@ -30,6 +32,7 @@ flags.DEFINE_list("nets", NETS, "Nets of the zoo, or .keras files.")
 flags.DEFINE_enum(
     "weights", "imagenet", ["imagenet", "meta", "none"], "Of the zoo."
 )
+flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the nets.")
 flags.DEFINE_list("datasets", list(datasets.TARGETS), "Names, or folders.")
 flags.DEFINE_list("methods", methods.names(), "Ways to learn.")
 flags.DEFINE_integer("episodes", 20, "Tasks of each dataset.")
@@ -48,6 +51,11 @@ flags.DEFINE_integer(
 flags.DEFINE_integer("steps", DEFAULT.steps, "Training steps.", lower_bound=1)
 flags.DEFINE_string("memory", "", "Budget, as 256KB; empty: as published.")
 flags.DEFINE_float("macs", 0, "Budget; a share up to 1.0; 0: as published.")
+flags.DEFINE_string(
+    "representative",
+    "",
+    "Dataset that gives int8 scales; empty: mini_imagenet.",
+)
 flags.DEFINE_integer("processes", 0, "Workers; 0: one per core.")
 flags.DEFINE_enum("runner", "", RUNNERS, "Of Apache Beam; empty: without.")
 flags.DEFINE_list("runner_options", [], "Options of the Beam pipeline.")
@@ -64,6 +72,7 @@ def protocol() -> evaluation.Protocol:
         steps=FLAGS.steps,
         memory=FLAGS.memory or None,
         macs=FLAGS.macs or None,
+        representative=FLAGS.representative or None,
     )
 
 
@@ -81,6 +90,7 @@ def main(argv: list[str]) -> None:
             episodes=FLAGS.episodes,
             seed=FLAGS.seed,
             weights=FLAGS.weights,
+            precision=FLAGS.precision,
             protocol=protocol(),
             processes=FLAGS.processes or None,
             runner=FLAGS.runner or None,

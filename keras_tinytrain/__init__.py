@@ -13,11 +13,13 @@ from keras_tinytrain.export import (
     save_checkpoint,
 )
 from keras_tinytrain.fisher import channel_fisher
+from keras_tinytrain.lifelong import LifelongLearner
 from keras_tinytrain.masking import apply_plan
 from keras_tinytrain.model import AdaptiveModel, unwrap, wrap
 from keras_tinytrain.plan import UpdatePlan
 from keras_tinytrain.qas import QASOptimizer
 from keras_tinytrain.quantization import quantize
+from keras_tinytrain.reservoir import Reservoir
 from keras_tinytrain.selection import full_plan, last_layer_plan, select
 from keras_tinytrain.sparse_update import Scheme, sparse_update_plan
 from keras_tinytrain.training import fit
@@ -30,7 +32,9 @@ __all__ = [
     "Examples",
     "LayerCost",
     "LayerCosts",
+    "LifelongLearner",
     "QASOptimizer",
+    "Reservoir",
     "Scheme",
     "StaticSparse",
     "TaskAdaptiveSparse",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -109,6 +109,55 @@ def plot_plan(
         path = pathlib.Path(path)
         # As matplotlib names a file without suffix.
         with whole_file(path.with_suffix(path.suffix or ".png")) as part:
+            figure.savefig(part)
+    return figure
+
+
+def plot_stream(
+    runs: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    path: str | os.PathLike | None = None,
+) -> Figure:
+    """Draws accuracy over the samples of a stream, a panel for each run.
+
+    A thin line for each class, from when it has come, and a thick one for
+    all that has come.
+
+    Args:
+        runs: By title, the tests in order of `"seen"`, the samples until
+            then: `"accuracy"` and, of each class that has come,
+            `"by_class"`.
+        path: File to save the figure in; not saved when None.
+
+    Returns:
+        The `matplotlib.figure.Figure`.
+
+    Example:
+    >>> tests = [{"seen": 25, "accuracy": 0.8, "by_class": {"a": 0.8}}]
+    >>> plot_stream({"60 stored": tests}, path="stream.png")
+    """
+    from matplotlib.figure import Figure
+
+    size = 8, 0.8 + 2.6 * len(runs)
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    panels = figure.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (title, tests) in zip(panels, runs.items()):
+        for i, name in enumerate(tests[-1]["by_class"]):
+            known = [test for test in tests if name in test["by_class"]]
+            values = [100 * test["by_class"][name] for test in known]
+            seen = [test["seen"] for test in known]
+            color = COLORS[i % len(COLORS)]
+            axes.plot(seen, values, color=color, lw=1.2, label=name)
+        means = [100 * test["accuracy"] for test in tests]
+        seen = [test["seen"] for test in tests]
+        axes.plot(seen, means, color="black", lw=2.6, label="all")
+        axes.set(title=title, ylim=(-2, 102), ylabel="Accuracy (%)")
+        axes.grid(True, color=_FROZEN)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].legend(loc="lower right", ncols=4, fontsize=9)
+    panels[-1].set_xlabel("Samples seen")
+    if path is not None:
+        with whole_file(pathlib.Path(path)) as part:
             figure.savefig(part)
     return figure
 

@@ -1,6 +1,8 @@
 """Records for the tests of reports."""
 
-NET = ("mcunet", "imagenet")
+from keras_tinytrain.report.summary import Net
+
+NET = Net("mcunet", "imagenet")
 PROTOCOL = {
     "way": None,
     "shot": None,
@@ -16,8 +18,9 @@ def record(method, dataset, episode, accuracy, net=NET, **fields):
     """Returns a record; the first episode of a method is a cold one."""
     ours = method == "tinytrain"
     return {
-        "net": net[0],
-        "weights": net[1],
+        "net": net.name,
+        "weights": net.weights,
+        "precision": net.precision,
         "dataset": dataset,
         "method": method,
         "seed": 0,

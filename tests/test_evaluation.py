@@ -8,18 +8,25 @@ import random
 import signal
 import threading
 
+import numpy as np
 import pytest
 from evaluation_sources import save_images, save_net
 
-from keras_tinytrain import sample_episode
+from keras_tinytrain import quantize, sample_episode, unwrap, wrap
 from keras_tinytrain.evaluation import Protocol, evaluate, read_records
 from keras_tinytrain.evaluation.channels import from_text
 from keras_tinytrain.evaluation.pool import run_jobs
 from keras_tinytrain.evaluation.progress import Progress
 from keras_tinytrain.evaluation.protocol import Data, plan_jobs
-from keras_tinytrain.evaluation.records import RecordsFile
+from keras_tinytrain.evaluation.records import KEY, RecordsFile
+from keras_tinytrain.evaluation.representative import representative_images
 from keras_tinytrain.evaluation.sources import find_datasets, find_nets
-from keras_tinytrain.evaluation.worker import TIMES, Worker, load_dataset
+from keras_tinytrain.evaluation.worker import (
+    TIMES,
+    Worker,
+    build_net,
+    load_dataset,
+)
 
 PROTOCOL = Protocol(
     image_size=16, steps=2, max_way=6, memory="16KB", macs=0.6, query=4
@@ -70,9 +77,10 @@ def test_jobs_go_episode_by_episode(jobs):
         "tinytrain",
     ]
     assert len({job.dataset for job in jobs[:3]}) == 1
-    net, weights, *rest = jobs[0].key
+    net, weights, precision, *rest = jobs[0].key
     assert net == "tiny"
     assert weights.startswith("sha256:")
+    assert precision == "float32"
     assert rest == ["birds", "none", 3, 0]
 
 
@@ -93,7 +101,7 @@ def test_a_record_says_what_happened(jobs, records):
         load_dataset(jobs[0].dataset, 16), seed=3, max_way=6, query=4
     )
     for job, record in zip(jobs[:3], records):
-        assert tuple(list(record.values())[:6]) == job.key
+        assert tuple(list(record.values())[:7]) == job.key
         assert 0 <= record["accuracy"] <= 1
         assert record["way"] == len(episode.classes)
         assert record["support"] == len(episode.support)
@@ -169,6 +177,91 @@ def test_a_run_goes_on_where_it_was_stopped(sources, records, tmp_path):
     data = path.read_bytes()
     assert run(["none"]) == found
     assert path.read_bytes() == data
+
+
+def test_both_precisions_share_a_file(sources, records, tmp_path):
+    """Int8 episodes are the same tasks, and neither runs twice."""
+    path = tmp_path / "records.jsonl"
+    birds, signs = sources["datasets"]
+    protocol = dataclasses.replace(PROTOCOL, representative=signs)
+
+    def run(precision):
+        return evaluate(
+            path,
+            nets=sources["nets"],
+            datasets=[birds],
+            methods=["none", "tinytrain"],
+            episodes=1,
+            seed=3,
+            precision=precision,
+            protocol=protocol,
+            processes=1,
+        ).episodes
+
+    plain = run("float32")
+    assert lines(plain) == lines([records[0], records[2]])
+    both = run("int8")
+    assert both[:2] == plain
+    for before, after in zip(plain, both[2:]):
+        same = {k for k in before if before[k] == after[k]}
+        assert {*KEY, "way", "support", "query"} - same == {"precision"}
+        assert after["precision"] == "int8"
+    data = path.read_bytes()
+    assert run("int8") == run("float32") == both
+    assert path.read_bytes() == data
+
+
+def test_scales_follow_from_images_of_the_source(sources):
+    """Always the same ones, and those of no task that is evaluated."""
+    signs = sources["datasets"][1]
+    images = representative_images(signs, 16)
+    assert images.shape == (36, 16, 16, 3)  # All that there are.
+    np.testing.assert_array_equal(images, representative_images(signs, 16))
+    net = dataclasses.replace(
+        find_nets(sources["nets"], "imagenet", [], PROTOCOL)[0],
+        precision="int8",
+    )
+    protocol = dataclasses.replace(PROTOCOL, representative=signs)
+    plain, int8 = (
+        build_net(dataclasses.replace(net, precision=p), protocol)
+        for p in ("float32", "int8")
+    )
+    expected = unwrap(quantize(wrap(plain), images))
+    for a, b in zip(int8.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    found = int8.predict(images, verbose=0)
+    np.testing.assert_array_equal(found, expected.predict(images, verbose=0))
+    assert np.corrcoef(found.ravel(), plain(images).numpy().ravel())[0, 1] > 0.9
+
+
+def test_bad_precision_is_said_before_anything_runs(refuse, monkeypatch):
+    assert "Expected precision to be one of" in refuse(precision="int4")
+    monkeypatch.delenv("KERAS_TINYTRAIN_DATA", raising=False)
+    monkeypatch.setenv("TFDS_DATA_DIR", "/nowhere")
+    message = refuse(FileNotFoundError, precision="int8")
+    assert "'mini_imagenet_train'" in message
+    assert "`representative` names another dataset" in message
+
+
+def test_a_method_that_int8_has_not_is_named(refuse, sources):
+    protocol = dataclasses.replace(
+        PROTOCOL, representative=sources["datasets"][1]
+    )
+    message = refuse(
+        precision="int8",
+        datasets=sources["datasets"][:1],
+        methods=["none", "tinytl"],
+        protocol=protocol,
+    )
+    assert "(Method 'tinytl', int8 net.)" in message
+
+
+def test_scales_of_the_queries_are_refused(refuse, sources):
+    protocol = dataclasses.replace(
+        PROTOCOL, representative=sources["datasets"][0]
+    )
+    message = refuse(precision="int8", protocol=protocol)
+    assert "Received: 'birds' for both" in message
 
 
 def test_an_episode_that_kills_its_worker_twice_is_an_error(jobs):

@@ -18,6 +18,7 @@ def record(episode, **fields):
     return {
         "net": "mcunet",
         "weights": "imagenet",
+        "precision": "float32",
         "dataset": "cub",
         "method": "none",
         "seed": 0,
@@ -59,14 +60,33 @@ def test_what_is_added_is_read(path):
 
 def test_it_goes_on_and_knows_what_it_has(path):
     with RecordsFile(path, PROTOCOL) as file:
-        assert ("mcunet", "imagenet", "cub", "none", 0, 2) in file
-        assert ("mcunet", "imagenet", "cub", "none", 0, 3) not in file
+        key = "mcunet", "imagenet", "float32", "cub", "none", 0
+        assert (*key, 2) in file
+        assert (*key, 3) not in file
         with pytest.raises(ValueError, match="Expected a new episode"):
             file.add(record(2, accuracy=0.5))
         file.add(record(3))
         file.add_missing("fungi")
     assert [r["episode"] for r in read_records(path).episodes] == [0, 1, 2, 3]
     assert read_records(path).missing == ["fungi"]
+
+
+def test_records_without_precision_are_float32_and_stay_as_they_are(path):
+    """Those of before there was a choice; both may be in one file."""
+    old = record(0)
+    del old["precision"]
+    head, *_ = path.read_bytes().splitlines(keepends=True)
+    data = head + json.dumps(old).encode() + b"\n"
+    path.write_bytes(data)
+    assert read_records(path).episodes == [record(0)]
+    with RecordsFile(path, PROTOCOL) as file:
+        with pytest.raises(ValueError, match="Expected a new episode"):
+            file.add(record(0))
+        file.add(record(0, precision="int8"))
+        file.add(record(1))
+    assert path.read_bytes().startswith(data)
+    found = read_records(path).episodes
+    assert [r["precision"] for r in found] == ["float32", "int8", "float32"]
 
 
 def test_every_cut_of_the_file_can_be_gone_on_with(path):

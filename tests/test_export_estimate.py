@@ -29,6 +29,7 @@ def test_the_report_says_what_it_supposes(net, tmp_path):
     assert "## Estimate, not measured" in text
     assert "5 samples of each of 4 classes" in text
     assert f"{macs:,} MACs" in text
+    assert "to be checked against the data sheets" in text
     for board in estimate.BOARDS:
         seconds, joules = estimate.seconds_and_joules(board, macs)
         (row,) = [s for s in text.splitlines() if f"| {board.name} " in s]

@@ -25,6 +25,13 @@ def test_the_header_holds_the_same_bytes(planned, tmp_path):
     assert int(body[1]) == len(data)
     assert bytes(int(n) for n in body[2].split(",")) == data
     assert max(map(len, text.splitlines())) <= 80
+    defined = dict(re.findall(r"#define TINYTRAIN_NET_1_(\w+) (\d+)", text))
+    assert {name: int(number) for name, number in defined.items()} == {
+        "PERSISTENT_BYTES": result.persistent_bytes,
+        "WORK_BYTES": result.work_bytes,
+        "SAMPLE_BYTES": 4 * 8 * 8 * 8,
+        "CLASSES": 10,
+    }
 
 
 @pytest.mark.parametrize("language", ["c", "c++"])

@@ -92,6 +92,7 @@ ALLOWED = {
     "scheme_search": {"budget", "scheme_memory", "sparse_update"},
     "scheme_evolution": {"budget", "scheme_search", "sparse_update"},
     "qas": set(),
+    "reservoir": set(),
     "trainer": {"heads", "qas", "window"},
     "training": {"examples", "heads", "window"},
     "model": {
@@ -105,6 +106,18 @@ ALLOWED = {
         "trainer",
         "training",
         "window",
+    },
+    "lifelong": {
+        "costs",
+        "device_graph",
+        "heads",
+        "lower",
+        "masking",
+        "model",
+        "plan",
+        "qas",
+        "reservoir",
+        "training",
     },
     "callbacks": {
         "budget",
@@ -131,10 +144,10 @@ ABOVE = {
 ABOVE_ALLOWED = {
     "quantization": {"zoo"},
     "export": {"quantization"},
-    "micro": {"export"},
+    "micro": {"export", "quantization"},
     "methods": set(),
     "meta": {"zoo"},
-    "evaluation": {"methods", "zoo"},
+    "evaluation": {"methods", "quantization", "zoo"},
     "report": {"methods", "evaluation"},
 }
 NUMPY_ONLY = (
@@ -147,6 +160,7 @@ NUMPY_ONLY = (
     "grouping",
     "lifetimes",
     "plan",
+    "reservoir",
     "selection",
 )
 

@@ -4,7 +4,7 @@ from full_disk import full_disk
 
 import keras_tinytrain as ktt
 from keras_tinytrain.plan import PlanLayer, UpdatePlan
-from keras_tinytrain.plots import COLORS, plot_plan
+from keras_tinytrain.plots import COLORS, plot_plan, plot_stream
 
 NETWORK = ("a", "b", "c", "low", "high")
 
@@ -152,3 +152,32 @@ def test_pyplot_does_not_hear_of_the_figure():
     before = pyplot.get_fignums()
     plot_plan(make_plan(a=(0,)))
     assert pyplot.get_fignums() == before
+
+
+def test_a_stream_has_a_panel_for_each_run_and_a_line_for_each_class(tmp_path):
+    """A class has points from when it has come."""
+    tests = [
+        {"seen": 25, "accuracy": 0.75, "by_class": {"a": 1.0, "b": 0.5}},
+        {
+            "seen": 50,
+            "accuracy": 0.4,
+            "by_class": {"a": 0.3, "b": 0.4, "c": 0.5},
+        },
+    ]
+    path = tmp_path / "stream.png"
+    figure = plot_stream({"60 stored": tests, "None stored": tests}, path=path)
+    assert [axes.get_title() for axes in figure.axes] == [
+        "60 stored",
+        "None stored",
+    ]
+    lines = {
+        line.get_label(): line.get_xydata().tolist()
+        for line in figure.axes[0].lines
+    }
+    assert lines == {
+        "a": [[25, 100], [50, 30]],
+        "b": [[25, 50], [50, 40]],
+        "c": [[50, 50]],
+        "all": [[25, 75], [50, 40]],
+    }
+    assert path.read_bytes().startswith(b"\x89PNG")

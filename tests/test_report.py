@@ -15,7 +15,7 @@ from keras_tinytrain.report import Summary, write_report
 from keras_tinytrain.report.channels import chosen_methods, draw_channels
 from keras_tinytrain.report.figures import draw_times, draw_tradeoff
 from keras_tinytrain.report.style import DARK, LIGHT, looks
-from keras_tinytrain.report.summary import sort_methods, title
+from keras_tinytrain.report.summary import Net, sort_methods, title
 from keras_tinytrain.report.tables import accuracy_table, cost_table, time_table
 
 VALUES = {
@@ -108,7 +108,7 @@ def test_the_accuracy_table_lacks_no_cell(summary):
 def test_own_datasets_come_without_the_papers_columns():
     own = Records(
         PROTOCOL,
-        [record("none", "photos", 0, 0.5, net=("tiny", "sha256:12"))],
+        [record("none", "photos", 0, 0.5, net=Net("tiny", "sha256:12"))],
     )
     summary = Summary(own)
     table = accuracy_table(summary, summary.nets[0])
@@ -182,6 +182,17 @@ def test_the_tradeoff_shows_both(summary, theme):
     assert figure.get_facecolor()[:3] == pytest.approx(
         [int(theme.background[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     )
+
+
+def test_the_legend_of_all_methods_fits_into_the_figure():
+    names = methods.names()
+    episodes = [record(name, "cub", 0, 0.5) for name in names]
+    figure = draw_tradeoff(Summary(Records(PROTOCOL, episodes, [])), LIGHT)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) > len(names)
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
 def test_times_are_drawn_for_what_was_run(summary):

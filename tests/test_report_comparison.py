@@ -14,7 +14,7 @@ from keras_tinytrain.report.pairs import (
     compared,
     difference,
 )
-from keras_tinytrain.report.starts import start_tables
+from keras_tinytrain.report.versions import version_tables
 
 RIVALS = ("full", "tinytl", "sparseupdate")
 
@@ -201,7 +201,7 @@ def test_a_report_without_tinytrain_compares_nothing(tmp_path):
 
 def test_meta_trained_weights_stand_beside_imagenet_weights(tmp_path):
     """Gains are taken within an episode, over what both have."""
-    meta = ("mcunet", "meta")
+    meta = NET._replace(weights="meta")
     before = {("none", "cub"): (0.5, 0.7), ("none", "omniglot"): (0.4, 0.4)}
     after = {
         ("none", "cub"): (0.6, 0.9, 0.1),
@@ -215,7 +215,7 @@ def test_meta_trained_weights_stand_beside_imagenet_weights(tmp_path):
         for i, accuracy in enumerate(accuracies)
     ]
     records = Records(PROTOCOL, episodes)
-    (table,) = start_tables(Summary(records))
+    (table,) = version_tables(Summary(records))
     none = row(table, "None")
     # 10 and 20 points: standard deviation sqrt(50), over sqrt(2): 5.
     assert none["cub"].ours == "+15.0 \u00b1 9.8"
@@ -234,4 +234,41 @@ def test_meta_trained_weights_stand_beside_imagenet_weights(tmp_path):
         "| mcunet imagenet, MiB | mcunet imagenet, M MACs | mcunet meta" in text
     )
     only = Records(PROTOCOL, [r for r in episodes if r["weights"] == "meta"])
-    assert start_tables(Summary(only)) == []
+    assert version_tables(Summary(only)) == []
+
+
+def test_int8_stands_beside_float32_and_not_in_it(tmp_path):
+    """Every cell is of one precision; the paper's numbers are of float32."""
+    int8 = NET._replace(precision="int8")
+    episodes = [
+        record("tinytrain", "cub", i, accuracy, net)
+        for net, values in ((NET, (0.5, 0.7)), (int8, (0.4, 0.5)))
+        for i, accuracy in enumerate(values)
+    ]
+    summary = Summary(Records(PROTOCOL, episodes))
+    assert summary.nets == [NET, int8]
+    assert summary.accuracy(NET, "tinytrain", "cub").value == 60
+    assert summary.accuracy(int8, "tinytrain", "cub").value == 45
+    assert [summary.label(net) for net in summary.nets] == [
+        "mcunet float32",
+        "mcunet int8",
+    ]
+    (table,) = version_tables(summary)
+    assert table.heading == "What int8 changes, mcunet, ImageNet weights"
+    ours = row(table, "TinyTrain")
+    # 10 and 20 points less: standard deviation sqrt(50), over sqrt(2): 5.
+    assert ours["Gain"].ours == "-15.0 \u00b1 9.8"
+    assert ours["float32"].ours.startswith("60.0 ")
+    assert ours["int8"].ours.startswith("45.0 ")
+    assert summary.published_average(int8, "tinytrain") is None
+    assert summary.methods(int8) == ["tinytrain"]
+    names = write_report(Records(PROTOCOL, episodes), tmp_path)
+    assert {n for n in names if n.startswith("channels")} == {
+        "channels-tinytrain-mcunet-imagenet.png",
+        "channels-tinytrain-mcunet-imagenet-int8.png",
+    }
+    text = (tmp_path / "report.md").read_text()
+    assert "Accuracy of mcunet, ImageNet weights, int8" in text
+    rows = (tmp_path / "report.csv").read_text().splitlines()
+    assert rows[0].startswith("net,weights,precision,method")
+    assert sum(r.startswith("mcunet,imagenet,int8,") for r in rows) == 10

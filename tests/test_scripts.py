@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from evaluation_sources import save_images
 
 from keras_tinytrain import methods, published
 
@@ -224,6 +225,49 @@ def test_costs_are_beside_the_published_ones():
     assert rows["lastlayer"] == ["1.64", "(1.64)", "0.80", "(0.8)"]
     assert rows["sparseupdate"] == ["1.73", "(2.08)", "8.46", "(8.1)"]
     assert rows["tinytl"][-1] == "(16.4)"
+
+
+def test_what_is_stored_is_not_forgotten(tmp_path, monkeypatch):
+    """Digits, as nothing else is there; a burst of the third comes last."""
+    pytest.importorskip("sklearn")
+    for name in ("KERAS_TINYTRAIN_DATA", "TFDS_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    result, _ = run_json(
+        "visual_wake_words.py",
+        *("--stored=20,0", "--samples=60", "--image_size=48"),
+        f"--out={tmp_path / 'out'}",
+    )
+    last = result["runs"]
+    assert set(last) == {"20 features stored", "0 features stored"}
+    assert last["20 features stored"]["accuracy"] > (
+        last["0 features stored"]["accuracy"] + 0.1
+    )
+    path = tmp_path / "out" / "accuracy.jsonl"
+    tests = [json.loads(line) for line in path.read_text().splitlines()]
+    names = [list(test["by_class"]) for test in tests]
+    assert names[0] == ["3", "5"]
+    assert names[-1] == ["3", "5", "8"]
+    for run, end in last.items():
+        mine = [test for test in tests if test["run"] == run]
+        assert [test["seen"] for test in mine] == sorted(
+            {test["seen"] for test in mine}
+        )
+        assert mine[-1] == {"run": run, **end}
+    figure = (tmp_path / "out" / "accuracy.png").read_bytes()
+    assert figure.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("none", "is not a folder"), ("few", "Received: {'class0': 6, 'cl")],
+)
+def test_a_stream_needs_classes_and_images(tmp_path, name, message):
+    save_images(tmp_path / "few", classes=2)
+    process = run("visual_wake_words.py", f"--folder={tmp_path / name}")
+    assert process.returncode == 1
+    assert "visual_wake_words.py: Expected" in process.stderr
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_examples_are_short():

@@ -14,7 +14,12 @@ from keras_tinytrain.budget import LayerCosts
 from keras_tinytrain.callbacks import StaticSparse
 from keras_tinytrain.costs import layer_costs
 from keras_tinytrain.evaluation.progress import Progress
-from keras_tinytrain.evaluation.records import KEY, RecordsFile, record_key
+from keras_tinytrain.evaluation.records import (
+    FLOAT32,
+    KEY,
+    RecordsFile,
+    record_key,
+)
 from keras_tinytrain.examples import Examples
 from keras_tinytrain.methods import PlanLearner
 from keras_tinytrain.model import wrap
@@ -98,7 +103,7 @@ def measure_contributions(
     if layers is None:
         layers = range(len(costs) // 2, len(costs))
     groups = parts_to_measure(costs, layers, ratios)
-    place = net.name, _digest(net), source
+    place = net.name, _digest(net), FLOAT32, source
 
     def key(part: Scheme, task: int) -> tuple:
         return *place, part.name, seed, task

@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_tinytrain import published
 from keras_tinytrain.budget import Budget
+from keras_tinytrain.evaluation.records import FLOAT32
 from keras_tinytrain.training import STEPS
 
 
@@ -27,6 +28,9 @@ class Protocol:
         memory: Memory budget, as `Budget` takes it; None is what TinyTrain
             takes for the net in the published table.
         macs: MAC budget, as `Budget` takes it; None likewise.
+        representative: Dataset whose images give the scales of int8 nets, as
+            `keras_tinytrain.datasets.load` takes it; None is miniImageNet's
+            training classes.
     """
 
     way: int | None = None
@@ -38,6 +42,7 @@ class Protocol:
     steps: int = STEPS
     memory: int | str | None = None
     macs: int | float | None = None
+    representative: str | None = None
 
     def __post_init__(self) -> None:
         # "1MB" and 1048576 are one protocol.
@@ -75,11 +80,13 @@ class Net:
         weights: `"imagenet"`, `"meta"` or `"none"` of a net of the zoo; the
             hash of a file, so that records of other weights stay apart.
         source: Its name in the zoo, or the path of a `.keras` file.
+        precision: `"float32"` or `"int8"`.
     """
 
     name: str
     weights: str
     source: str
+    precision: str = FLOAT32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +102,7 @@ class Data:
     source: str
 
 
-Key = tuple[str, str, str, str, int, int]
+Key = tuple[str, str, str, str, str, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +130,7 @@ class Job:
         return (
             self.net.name,
             self.net.weights,
+            self.net.precision,
             self.dataset.name,
             self.method,
             self.seed,

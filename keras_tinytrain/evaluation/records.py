@@ -3,7 +3,8 @@
 The first line says format, version and protocol. Each further line is the
 record of one episode, or names a dataset that was asked for and is not there.
 A line is written whole and reaches the disk before the next one begins; what
-a kill leaves of the last line is cut off when the file is opened again.
+a kill leaves of the last line is cut off when the file is opened again. A
+record without precision was made before there was a choice: it is float32.
 """
 
 from __future__ import annotations
@@ -21,7 +22,17 @@ FORMAT = "keras_tinytrain.records"
 VERSION = 1
 # What any first line begins with, however little of it was written.
 _START = f'{{"format": "{FORMAT}", '.encode()
-KEY = ("net", "weights", "dataset", "method", "seed", "episode")
+KEY = (
+    "net",
+    "weights",
+    "precision",
+    "dataset",
+    "method",
+    "seed",
+    "episode",
+)
+# What the net of a record computes in.
+PRECISIONS = FLOAT32, INT8 = "float32", "int8"
 
 
 @dataclasses.dataclass
@@ -212,7 +223,8 @@ def _parse(path: pathlib.Path, data: bytes) -> tuple[Records | None, int]:
             records = Records(value["protocol"])
         elif value.get("missing") is True and "dataset" in value:
             records.missing.append(value["dataset"])
-        elif {*KEY, "accuracy"} <= set(value):
+        elif {*KEY, "accuracy"} <= {*value, "precision"}:
+            value.setdefault("precision", FLOAT32)
             records.episodes.append(value)
         else:
             raise ValueError(

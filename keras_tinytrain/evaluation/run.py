@@ -12,10 +12,13 @@ from keras_tinytrain.evaluation.pool import cores, run_jobs
 from keras_tinytrain.evaluation.progress import Progress
 from keras_tinytrain.evaluation.protocol import Protocol, plan_jobs
 from keras_tinytrain.evaluation.records import (
+    FLOAT32,
+    INT8,
     Records,
     RecordsFile,
     record_key,
 )
+from keras_tinytrain.evaluation.representative import check_unseen
 from keras_tinytrain.evaluation.sources import find_datasets, find_nets
 
 
@@ -28,6 +31,7 @@ def evaluate(
     episodes: int = 20,
     seed: int = 0,
     weights: str = "imagenet",
+    precision: str = FLOAT32,
     protocol: Protocol | None = None,
     processes: int | None = None,
     runner: str | None = None,
@@ -47,6 +51,8 @@ def evaluate(
         episodes: Number of episodes of each dataset.
         seed: `seed + i` is the seed of episode i.
         weights: `"imagenet"`, `"meta"` or `"none"`, of nets of the zoo.
+        precision: `"float32"`, or `"int8"`: the nets become int8 graphs
+            (`keras_tinytrain.quantize`). A file may hold both.
         protocol: How episodes are drawn and learned, and the budget. By
             default Meta-Dataset's episodes and the published budgets.
         processes: Worker processes, one per core when None. Each keeps
@@ -99,7 +105,9 @@ def evaluate(
     methods = [known_methods.get(name).name for name in dict.fromkeys(methods)]
     with RecordsFile(path, protocol.to_json()) as file:
         found, absent = find_datasets(datasets, protocol, seed)
-        found_nets = find_nets(nets, weights, methods, protocol)
+        found_nets = find_nets(nets, weights, methods, protocol, precision)
+        if precision == INT8:
+            check_unseen(protocol, found)
         jobs = plan_jobs(
             found_nets, found, methods, episodes=episodes, seed=seed
         )

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from keras_tinytrain import datasets, methods
 from keras_tinytrain.episodes import draw_episode
 from keras_tinytrain.evaluation.protocol import Data, Net, Protocol
-from keras_tinytrain.evaluation.worker import load_dataset, load_net
+from keras_tinytrain.evaluation.records import FLOAT32, INT8, PRECISIONS
+from keras_tinytrain.evaluation.worker import build_net, load_dataset
 
 
 def find_nets(
@@ -17,6 +18,7 @@ def find_nets(
     weights: str,
     method_names: Sequence[str],
     protocol: Protocol,
+    precision: str = FLOAT32,
 ) -> list[Net]:
     """Finds nets, and builds each once to see that it works.
 
@@ -25,24 +27,36 @@ def find_nets(
         weights: `"imagenet"`, `"meta"` or `"none"`, of nets of the zoo.
         method_names: What will learn with them.
         protocol: What episodes share.
+        precision: One of `PRECISIONS`.
 
     Raises:
-        OSError: If weights or a file are not there.
-        ValueError: If a net or a method is unknown, or a budget too small.
+        OSError: If weights, a file or representative images are not there.
+        ValueError: If a net, a method or the precision is unknown, a net or a
+            method cannot be had in int8, or a budget is too small.
     """
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"Expected precision to be one of {PRECISIONS}. Received: "
+            f"precision={precision!r}"
+        )
     nets = []
     for source in sources:
-        net = Net(source, weights, source)
+        net = Net(source, weights, source, precision)
         path = pathlib.Path(source)
         if path.suffix == ".keras" and path.is_file():
             digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-            net = Net(path.stem, f"sha256:{digest}", source)
+            net = Net(path.stem, f"sha256:{digest}", source, precision)
         nets.append(net)
-        model = load_net(net, protocol.image_size)
+        model = build_net(net, protocol)
         for name in method_names:
-            if methods.get(name).adaptive:
+            if methods.get(name).adaptive or precision == INT8:
                 budget = protocol.budget(net.name)
-                methods.build(name, model, budget=budget)
+                try:
+                    methods.build(name, model, budget=budget)
+                except ValueError as error:
+                    raise ValueError(
+                        f"{error} (Method {name!r}, {precision} net.)"
+                    ) from error
     _check_distinct("nets", [(net.name, net.weights) for net in nets])
     return nets
 

@@ -16,8 +16,12 @@ from keras_tinytrain import datasets, methods, zoo
 from keras_tinytrain.episodes import Dataset, Episode, sample_episode
 from keras_tinytrain.evaluation.channels import to_text
 from keras_tinytrain.evaluation.protocol import Data, Job, Net, Protocol
+from keras_tinytrain.evaluation.records import FLOAT32
+from keras_tinytrain.evaluation.representative import representative_images
 from keras_tinytrain.methods import Learner
+from keras_tinytrain.model import unwrap, wrap
 from keras_tinytrain.plan import PlanLayer, UpdatePlan
+from keras_tinytrain.quantization import quantize
 from keras_tinytrain.version import __version__
 
 # What differs from run to run: the rest of a record does not.
@@ -59,6 +63,25 @@ def load_net(net: Net, image_size: int) -> keras.Model:
             f"shape {model.input_shape}. Received: image_size={image_size}"
         )
     return model
+
+
+def build_net(net: Net, protocol: Protocol) -> keras.Model:
+    """Builds a net in its precision.
+
+    Scales of int8 belong to the net, not to the task: a device has them, with
+    its weights, before it sees one of the task's images.
+
+    Raises:
+        ValueError: If there is no such net, images do not fit it, or it
+            cannot be had in int8.
+        OSError: If weights, a file or the representative images are not
+            there.
+    """
+    model = load_net(net, protocol.image_size)
+    if net.precision == FLOAT32:
+        return model
+    images = representative_images(protocol.representative, protocol.image_size)
+    return unwrap(quantize(wrap(model), images))
 
 
 def load_dataset(dataset: Data, image_size: int) -> Dataset:
@@ -103,6 +126,7 @@ class Worker:
         return {
             "net": job.net.name,
             "weights": job.net.weights,
+            "precision": job.net.precision,
             "dataset": job.dataset.name,
             "method": job.method,
             "seed": job.seed,
@@ -126,7 +150,7 @@ class Worker:
     def _learner(self, job: Job) -> Learner:
         key = job.net, job.method
         if job.net not in self._nets:
-            self._nets[job.net] = load_net(job.net, self.protocol.image_size)
+            self._nets[job.net] = build_net(job.net, self.protocol)
         if key not in self._learners:
             self._learners[key] = methods.build(
                 job.method,

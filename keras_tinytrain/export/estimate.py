@@ -38,7 +38,8 @@ class Board:
         name: As its maker calls it.
         core: Its core.
         megahertz: Its clock.
-        current: Microamperes for each megahertz, typical, by its maker.
+        current: Microamperes for each megahertz, a typical figure of run mode.
+            To be checked against the data sheet.
         volts: Its supply.
     """
 
@@ -49,8 +50,8 @@ class Board:
     volts: float
 
 
-M4 = Core("Cortex-M4F", "-Os", 2.22, 2.0)
-M7 = Core("Cortex-M7", "-O2", 2.13, 1.0)
+M4 = Core("Cortex-M4F", "-Os", 2.15, 2.0)
+M7 = Core("Cortex-M7", "-O2", 2.14, 1.0)
 BOARDS = (
     Board("nRF52840", M4, 64, 52, 3.0),
     Board("STM32F407", M4, 168, 238, 3.3),
@@ -100,7 +101,8 @@ def markdown(macs_step: int, macs_predict: int, way: int) -> list[str]:
         f"them in each of {STEPS} steps, {macs:,} MACs. Instructions for each "
         "MAC were counted in an emulator, for the tail of MCUNet. Cycles for "
         "each instruction are assumed. Clock, current (run mode from flash, "
-        "peripherals off) and supply are typical values of the makers.",
+        "peripherals off) and supply are typical figures, to be checked "
+        "against the data sheets.",
         "",
         "| Board | Core | Instructions / MAC | Cycles / instruction | MHz | "
         "µA / MHz | V | Seconds | Joules |",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import pathlib
 from typing import Any
@@ -23,11 +24,12 @@ from keras_tinytrain.export.contents import (
     scale_table,
     training_record,
 )
+from keras_tinytrain.export.prefix import QUANTIZE, check_labelled, make_prefix
+from keras_tinytrain.export.regions import operator_bytes, region_bytes
 from keras_tinytrain.export.tail_model import write_tail_model
 from keras_tinytrain.lower import lower
 from keras_tinytrain.model import AdaptiveModel
 from keras_tinytrain.plan import UpdatePlan
-from keras_tinytrain.quantization import quantize_prefix
 from keras_tinytrain.selection import CRITERIA, first_affordable, select
 from keras_tinytrain.whole_files import whole_file
 
@@ -48,8 +50,8 @@ class MicroExport:
         header: The same bytes as a C header.
         report: What it takes, layer by layer.
         plan: The plan as JSON, None without one.
-        tflite: The model for TensorFlow Lite Micro, None without
-            representative data.
+        tflite: The model for TensorFlow Lite Micro, None of a float model
+            without representative data, and if all layers may train.
         flash_bytes: Bytes of the blob.
         persistent_bytes: Bytes of the device's region `persistent`: to train
             the plan that is written or, without one, to score channels,
@@ -59,6 +61,8 @@ class MicroExport:
             backward, from the exported part's input on. Of the head alone if
             neither plan nor budget says what trains.
         macs_predict: MACs of one prediction.
+        accuracies: With `quantize="qat"` those of `"float32"`, `"ptq"` and
+            `"qat"`, by class means, on images that were kept for it.
     """
 
     blob: pathlib.Path
@@ -71,6 +75,7 @@ class MicroExport:
     work_bytes: int
     macs_step: int
     macs_predict: int
+    accuracies: dict[str, float]
 
 
 def export_micro(
@@ -83,6 +88,7 @@ def export_micro(
     from_pixels: bool = False,
     max_way: int = MAX_WAY,
     representative_data: Any = None,
+    quantize: str = "ptq",
 ) -> MicroExport:
     """Writes a network for the device: blob, C header, plan and report.
 
@@ -106,7 +112,13 @@ def export_micro(
         representative_data: Images such as the device is to meet, or
             `Examples`; a hundred are plenty. With them `model.tflite` is
             written too, for TensorFlow Lite Micro: the frozen part in int8,
-            and the exported tail as one operator (docs/tflm.md).
+            and the exported tail as one operator (docs/tflm.md). An int8
+            model needs none: it is written whenever a part is frozen.
+        quantize: How the frozen part becomes int8: `"ptq"` takes weights as
+            they are and ranges from the representative data. `"qat"` also
+            fine-tunes both, by tensorflow-model-optimization in a process of
+            its own; the data are labelled then, and every other image of a
+            class is kept to judge by.
 
     Returns:
         The files and their totals.
@@ -114,7 +126,8 @@ def export_micro(
     Raises:
         ValueError: If no device kernel knows an operation, with its name; if
             the budget is too small; or if an argument is none of the above.
-        OSError: If a file cannot be written.
+        OSError: If a file cannot be written, or tensorflow-model-optimization
+            is needed and not there.
 
     Example:
 
@@ -138,6 +151,13 @@ def export_micro(
             f"Expected criterion to be one of {CRITERIA}. Received: "
             f"criterion={criterion!r}"
         )
+    if quantize not in QUANTIZE:
+        raise ValueError(
+            f"Expected quantize to be one of {QUANTIZE}. Received: "
+            f"quantize={quantize!r}"
+        )
+    if quantize == "qat":
+        check_labelled(representative_data)
     counted = {"cost_model": cost_model, "way": max_way}
     costs = layer_costs(model, **counted)
     whole = lower(model.network)
@@ -182,22 +202,33 @@ def export_micro(
         head_macs=max_way * graph.depth(model.head),
     )
     device = layer_costs(model, way=max_way, first=first)
-    tflite = None
-    if representative_data is not None:
+    tflite, accuracies = None, {}
+    is_int8 = graph.input_stored is not None
+    if representative_data is not None or (is_int8 and not is_whole):
         if is_whole:
             raise ValueError(
                 "Expected a budget or a plan that leaves layers in front "
                 "frozen, for TensorFlow Lite Micro to run. Received: all may "
                 f"train, from {candidates[0]!r} on, or from_pixels"
             )
+        prefix, cut = model, graph.cut
+        if not is_int8 or quantize == "qat":
+            cut = None
+            prefix, accuracies = make_prefix(
+                model, representative_data, candidates[0], quantize
+            )
+        sizes = operator_bytes(
+            device, expected, candidates, criterion, budget, is_int8=is_int8
+        )
         tflite = write_tail_model(
-            quantize_prefix(model, representative_data, candidates[0]),
+            prefix,
             data,
+            cut=cut,
             max_way=max_way,
             scores=model.plan is None,
-            **_operator_bytes(device, expected, candidates, criterion, budget),
+            **sizes,
         )
-    regions = _region_bytes(device, expected)
+    regions = region_bytes(device, expected)
     if model.plan is None and expected is not None:
         selecting = device.selecting_bytes(candidates)
         regions = tuple(map(max, regions, selecting))
@@ -209,12 +240,29 @@ def export_micro(
         report=directory / "report.md",
         plan=directory / "plan.json" if model.plan else None,
         tflite=directory / "model.tflite" if tflite else None,
+        accuracies=accuracies,
         **sums,
     )
     notes = _notes(model, graph, candidates, budget, expected, max_way)
+    if accuracies:
+        shares = (f"{name} {share:.1%}" for name, share in accuracies.items())
+        notes.append(
+            "Accuracy of class means on representative images that were kept "
+            f"for it, by how the frozen part computes: {', '.join(shares)}."
+        )
     title = f"{model.name} on the device"
     texts = {
-        result.header: c_header(model.name, data),
+        result.header: c_header(
+            model.name,
+            data,
+            {
+                "persistent_bytes": result.persistent_bytes,
+                "work_bytes": result.work_bytes,
+                "sample_bytes": math.prod(graph.input_shape)
+                * (1 if graph.input_stored else 4),
+                "classes": max_way,
+            },
+        ),
         result.report: report.markdown(title, notes, table, sums, max_way),
     }
     if result.plan:
@@ -263,40 +311,6 @@ def _likely_plan(
         return None
     scores = {cost.name: np.ones(cost.channels) for cost in costs}
     return select(scores, costs, budget, criterion=criterion)
-
-
-def _region_bytes(
-    costs: LayerCosts, plan: UpdatePlan | None
-) -> tuple[int, int]:
-    """Returns what training takes of `persistent` and `work`."""
-    layers = plan.layers if plan else ()
-    counts = {c.name: len(c.channels) for c in layers}
-    parts = {
-        "inputs": {c.name: len(c.inputs) for c in layers},
-        "biases": [c.name for c in layers if c.bias],
-    }
-    work = costs.work_bytes(counts, **parts)
-    return costs.memory_bytes(counts, **parts) - work, work
-
-
-def _operator_bytes(
-    costs: LayerCosts,
-    plan: UpdatePlan,
-    candidates: list[str],
-    criterion: str,
-    budget: Budget | None,
-) -> dict[str, int]:
-    """Returns what the operator takes of its regions, to train any task."""
-    persistent, work = _region_bytes(costs, plan)
-    if criterion == "tinytrain" and budget and budget.memory_bytes is not None:
-        # Every task has layers of its own: the more memory for their
-        # channels, the less work they make.
-        total = max(persistent + work, budget.memory_bytes)
-        counts = {cost.name: cost.channels for cost in costs}
-        last, every = candidates[-1], {n: counts[n] for n in candidates}
-        persistent = total - costs.work_bytes({last: counts[last]})
-        work = min(costs.work_bytes(every), total)
-    return {"persistent_bytes": persistent, "work_bytes": work}
 
 
 def _notes(model, graph: Graph, candidates, budget, plan, max_way) -> list[str]:

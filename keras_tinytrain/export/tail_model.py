@@ -6,7 +6,8 @@ import numpy as np
 
 from keras_tinytrain.export import layout
 from keras_tinytrain.model import AdaptiveModel
-from keras_tinytrain.quantization.layers import Dequantize, Quantize
+from keras_tinytrain.quantization.layers import Quantize
+from keras_tinytrain.quantization.scales import Quantization
 from keras_tinytrain.quantization.tflite import Writer
 
 # `kTailName`, `kTailMagic` and sizes of micro/src/tinytrain/tflm.
@@ -19,6 +20,7 @@ def write_tail_model(
     model: AdaptiveModel,
     blob: bytes,
     *,
+    cut: str | None,
     max_way: int,
     persistent_bytes: int,
     work_bytes: int,
@@ -27,8 +29,10 @@ def write_tail_model(
     """Returns the TensorFlow Lite model of a frozen prefix and its tail.
 
     Args:
-        model: What `quantize_prefix` returned.
-        blob: The float tail behind it, as docs/format.md has it.
+        model: An int8 model, or what `quantize_prefix` returned.
+        blob: The tail behind the prefix, as docs/format.md has it.
+        cut: Name of the operation that the prefix ends with. None: it ends
+            where the integers do, and the tail is float32.
         max_way: Most classes of a task.
         persistent_bytes: Bytes of the operator's region `persistent`.
         work_bytes: Bytes of its region `work`.
@@ -42,8 +46,13 @@ def write_tail_model(
     writer = Writer()
     for op in model.network.ops:
         writer.add(op)
+        if op.name == cut:
+            writer.end = op.output
+            break
+    features = writer.place[writer.end]
     options = _options(
         model,
+        writer.stored[writer.end],
         persistent_bytes=persistent_bytes,
         work_bytes=work_bytes,
         flags=layout.SCORES * scores,
@@ -55,15 +64,14 @@ def write_tail_model(
         writer.add_tensor((1,), np.float32, "loss"),
         writer.add_tensor((STATUS_NUMBERS,), np.int32, "status"),
     ]
-    writer.add_custom(
-        OPERATOR, options, [writer.end, control, weights], outputs
-    )
+    writer.add_custom(OPERATOR, options, [features, control, weights], outputs)
     return writer.finish([writer.start, control], outputs)
 
 
-def _options(model: AdaptiveModel, **sizes: int) -> bytes:
+def _options(
+    model: AdaptiveModel, boundary: Quantization, **sizes: int
+) -> bytes:
     ops = [op.operation for op in model.network.ops]
-    (boundary,) = [op for op in ops if isinstance(op, Dequantize)]
     start = [isinstance(op, Quantize) for op in ops].index(True)
     factor, summand = _affine(ops[:start])
     return layout.seal(
@@ -74,8 +82,8 @@ def _options(model: AdaptiveModel, **sizes: int) -> bytes:
             byte_order=layout.BYTE_ORDER,
             header_size=layout.TAIL.size,
             optimizer=ADAM,
-            scale=boundary.quantization.scale,
-            zero_point=boundary.quantization.zero_point,
+            scale=boundary.scale,
+            zero_point=boundary.zero_point,
             factor=factor,
             summand=summand,
             **sizes,

@@ -135,6 +135,15 @@ int tinytrain_settle(Engine* engine, uint32_t* numbers) {
   return Tell(engine->trainer.Settle(), numbers);
 }
 
+int tinytrain_hold_out(Engine* engine, const float* sample, uint32_t label,
+                       uint32_t* numbers) {
+  return Tell(engine->trainer.HoldOut(sample, label), numbers);
+}
+
+int tinytrain_judge(Engine* engine, uint32_t* numbers) {
+  return Tell(engine->trainer.Judge(), numbers);
+}
+
 int tinytrain_predict(Engine* engine, const float* sample, float* logits,
                       uint32_t* numbers) {
   uint32_t label;

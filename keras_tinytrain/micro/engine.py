@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Sequence
+
+import numpy as np
 
 from keras_tinytrain.export.blob import read_blob
 from keras_tinytrain.micro.device import Device
 from keras_tinytrain.micro.handle import OPTIMIZERS, Handle
+from keras_tinytrain.micro.refusals import EngineError
 
 
 class Engine(Device):
@@ -76,3 +80,38 @@ class Engine(Device):
             rate=0.0 if learning_rate is None else learning_rate,
             momentum=momentum,
         )
+
+    def hold_out(self, samples: np.ndarray, labels: Sequence[int]) -> None:
+        """Adds the losses of samples that nothing is learned from.
+
+        Called after `observe` and again after the training, with the same
+        samples, so that `judge` can compare.
+
+        Args:
+            samples: `(n, *sample_shape)`.
+            labels: The class of each.
+
+        Raises:
+            EngineError: If there is no plan, or nothing was observed.
+        """
+        for sample, label in zip(samples, labels, strict=True):
+            self._send("hold_out", sample, label)
+
+    def judge(self) -> bool:
+        """Undoes a training that has made what was held out worse.
+
+        Returns:
+            Whether the training stays. Otherwise all is as after `plan`: what
+            is observed again predicts as before the training.
+
+        Raises:
+            EngineError: Unless as many samples were held out before and after
+                the training.
+        """
+        try:
+            self._handle.call("judge")
+        except EngineError as error:
+            if error.reason != "worse":
+                raise
+            return False
+        return True

@@ -42,6 +42,10 @@ _REFUSALS = {
     -9: ("wrong_state", "Expected another call first. Received: {call}"),
     -10: ("no_checkpoint", "Expected a checkpoint. Received: none"),
     -11: ("storage", "Expected storage that works. Received: a failure"),
+    -12: (
+        "unsupported",
+        "Expected what this device can do. Received: {call}",
+    ),
     -13: (
         "memory_budget",
         "Expected a budget of {requested} bytes or more. Received: "
@@ -51,6 +55,11 @@ _REFUSALS = {
         "macs_budget",
         "Expected a budget of {requested} MACs or more. Received: "
         "{available}, {missing} are missing",
+    ),
+    -15: (
+        "worse",
+        "Expected a loss that has not risen. Received: a larger one; the "
+        "training is undone",
     ),
 }
 

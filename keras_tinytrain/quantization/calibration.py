@@ -34,7 +34,7 @@ def ranges(
     names = ["input", *(op.name for op in graph.ops)]
     low, high = [np.inf] * len(names), [-np.inf] * len(names)
     for batch in batches(images):
-        for i, tensor in enumerate(_tensors(network, graph, batch)):
+        for i, tensor in enumerate(tensors(network, graph, batch)):
             low[i] = min(low[i], float(tf.reduce_min(tensor)))
             high[i] = max(high[i], float(tf.reduce_max(tensor)))
             if not np.isfinite([low[i], high[i]]).all():
@@ -57,7 +57,9 @@ def batches(images: np.ndarray) -> Iterator[tf.Tensor]:
         yield tf.constant(images[i : i + BATCH], tf.float32)
 
 
-def _tensors(network: Network, graph: Graph, batch: tf.Tensor):
+def tensors(
+    network: Network, graph: Graph, batch: tf.Tensor
+) -> Iterator[tf.Tensor]:
     """Yields the tensors of `graph` for a batch."""
     values = {0: batch}
     for position in range(len(network.ops)):

@@ -12,6 +12,7 @@ from keras_tinytrain.lower import lower
 from keras_tinytrain.model import AdaptiveModel, wrap
 from keras_tinytrain.quantization.calibration import ranges
 from keras_tinytrain.quantization.conversion import build_int8, weights_of
+from keras_tinytrain.quantization.fine_tuning import fine_tune
 from keras_tinytrain.quantization.saturation import check_saturation
 from keras_tinytrain.quantization.scales import range_quantization
 
@@ -58,7 +59,11 @@ def quantize(model: AdaptiveModel, representative_data: Any) -> AdaptiveModel:
 
 
 def quantize_prefix(
-    model: AdaptiveModel, representative_data: Any, first: str
+    model: AdaptiveModel,
+    representative_data: Any,
+    first: str,
+    *,
+    fine_tunes: bool = False,
 ) -> AdaptiveModel:
     """Makes an int8 graph of what lies in front of a layer.
 
@@ -70,6 +75,10 @@ def quantize_prefix(
         model: A wrapped float model with a fixed input size.
         representative_data: Images such as the model is to meet.
         first: Name of the first layer that may train.
+        fine_tunes: Whether to train weights and scales of the prefix on the
+            images, so that it computes after rounding what the float one
+            does. Takes minutes, and tensorflow-model-optimization, which runs
+            in a process of its own.
 
     Returns:
         The model, wrapped, with the same head and class vectors. Its layers
@@ -78,6 +87,8 @@ def quantize_prefix(
     Raises:
         ValueError: As `quantize`, and if there is no such layer or nothing
             in front of it.
+        OSError: If tensorflow-model-optimization is wanted and not there, or
+            fails.
 
     Example:
 
@@ -97,11 +108,14 @@ def quantize_prefix(
             "Expected a layer with some in front of it that stay frozen, "
             f"which run in int8. Received: {first!r}, with none"
         )
-    return _quantized(model, representative_data, stop)
+    return _quantized(model, representative_data, stop, fine_tunes)
 
 
 def _quantized(
-    model: AdaptiveModel, representative_data: Any, stop: int | None
+    model: AdaptiveModel,
+    representative_data: Any,
+    stop: int | None,
+    fine_tunes: bool = False,
 ) -> AdaptiveModel:
     if any(layer.is_quantized for layer in model.masked_layers):
         raise ValueError(
@@ -113,11 +127,15 @@ def _quantized(
     quantizations = [
         range_quantization(*both) for both in ranges(network, graph, images)
     ]
+    weights = weights_of(network)
+    if fine_tunes:
+        tuned = fine_tune(network, graph, stop, quantizations, weights, images)
+        quantizations, weights = tuned.quantizations, tuned.weights
     source = build_int8(
         network,
         graph,
         quantizations,
-        weights_of(network),
+        weights,
         model.name,
         stop=stop,
     )

@@ -23,6 +23,7 @@ from keras_tinytrain.quantization.scales import Quantization
 _INT8, _INT32 = schema.TensorType.INT8, schema.TensorType.INT32
 _TYPES = {
     np.dtype(np.int8): _INT8,
+    np.dtype(np.int16): schema.TensorType.INT16,
     np.dtype(np.int32): _INT32,
     np.dtype(np.float32): schema.TensorType.FLOAT32,
 }
@@ -54,7 +55,7 @@ def write_tflite(model: AdaptiveModel, *, every_tensor: bool = False) -> bytes:
     writer = Writer(keep_padding=every_tensor)
     for op in model.network.ops:
         writer.add(op)
-    outputs = writer.results if every_tensor else [writer.end]
+    outputs = writer.results if every_tensor else [writer.place[writer.end]]
     return writer.finish([writer.start], outputs)
 
 
@@ -78,7 +79,7 @@ class Writer:
 
     Attributes:
         start: Place of the tensor that the integers begin with.
-        end: Place of the one that they end with.
+        end: Number of the network's tensor that they end with.
     """
 
     def __init__(self, *, keep_padding: bool = False) -> None:
@@ -110,7 +111,7 @@ class Writer:
         for tensor in op.inputs:
             self._write_padding(tensor)
         if isinstance(layer, int8.Dequantize):
-            self.end = self.place[op.inputs[0]]
+            self.end = op.inputs[0]
         elif type(layer) in _WRITE:
             _WRITE[type(layer)](self, op, layer)
         else:

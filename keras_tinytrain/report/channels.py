@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from keras_tinytrain.evaluation.channels import from_text
 from keras_tinytrain.report.figures import finish, new_figure
 from keras_tinytrain.report.style import Theme
-from keras_tinytrain.report.summary import Summary, title
+from keras_tinytrain.report.summary import Net, Summary, title
 
 # Share of a cell that its strip fills.
 _WIDE, _HIGH = 0.94, 0.82
 
 
-def chosen_methods(summary: Summary, net: tuple[str, str]) -> list[str]:
+def chosen_methods(summary: Summary, net: Net) -> list[str]:
     """Lists the methods that chose channels task by task."""
     return [
         method
@@ -33,7 +33,7 @@ def chosen_methods(summary: Summary, net: tuple[str, str]) -> list[str]:
 
 
 def draw_channels(
-    summary: Summary, net: tuple[str, str], method: str, theme: Theme
+    summary: Summary, net: Net, method: str, theme: Theme
 ) -> Figure:
     """Draws how often each channel trains: layers down, datasets across.
 
@@ -42,7 +42,7 @@ def draw_channels(
 
     Args:
         summary: What records say.
-        net: The net, name and weights.
+        net: The net.
         method: A method that chose channels.
         theme: Colours.
     """
@@ -78,7 +78,7 @@ def draw_channels(
         xlabel="Each strip: the channels of a layer, first to last",
         ylabel="Layer (its channels)",
     )
-    axes.set_title(f"{title(method)}, {net[0]}", fontsize=11)
+    axes.set_title(f"{title(method)}, {summary.label(net)}", fontsize=11)
     bar = figure.colorbar(
         cm.ScalarMappable(norm, scale), ax=axes, fraction=0.03, pad=0.02
     )

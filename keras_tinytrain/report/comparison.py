@@ -18,7 +18,7 @@ from keras_tinytrain.report.pairs import (
     compared,
     difference,
 )
-from keras_tinytrain.report.summary import IN_PART, NOT_RUN, Summary, title
+from keras_tinytrain.report.summary import IN_PART, NOT_RUN, Net, Summary, title
 from keras_tinytrain.report.tables import EPISODES, MEAN, describe
 
 # What the claim names: more accurate than these, and cheaper than the last.
@@ -27,7 +27,7 @@ CHEAPER_THAN = "sparseupdate"
 _WORDS = {True: "yes", False: "no", None: "open"}
 
 
-def difference_table(summary: Summary, net: tuple[str, str]) -> Table:
+def difference_table(summary: Summary, net: Net) -> Table:
     """Returns by how many points TinyTrain is above each other method."""
     rows = []
     for method in compared(summary, net):
@@ -97,7 +97,7 @@ def _points(mean: Mean | None, why: str) -> Cell:
 
 
 def _more_accurate(
-    summary: Summary, net: tuple[str, str], other: str
+    summary: Summary, net: Net, other: str
 ) -> tuple[bool | None, str]:
     """Returns whether TinyTrain is above another method, and by how much."""
     mean = average_difference(summary, net, other)
@@ -106,9 +106,7 @@ def _more_accurate(
     return mean.value > 0, write_mean(mean, "+")
 
 
-def _cheaper(
-    summary: Summary, net: tuple[str, str]
-) -> list[tuple[bool | None, str]]:
+def _cheaper(summary: Summary, net: Net) -> list[tuple[bool | None, str]]:
     """Returns whether memory and MACs are lower, and what they are."""
     ours, theirs = (summary.cost(net, m) for m in (OURS, CHEAPER_THAN))
     if ours is None or theirs is None:

@@ -50,7 +50,7 @@ def draw_tradeoff(summary: Summary, theme: Theme) -> Figure:
                         zorder=3,
                     )
             value = summary.published_average(net, method)
-            costs = published.costs(net[0], method)
+            costs = published.costs(net.published_name, method)
             if value is not None and costs is not None:
                 seen[method], open_too = None, True
                 for axes, x in (
@@ -182,10 +182,15 @@ def _handles(methods: list[str], theme: Theme) -> list[Line2D]:
 
 
 def _legend(figure: Figure, theme: Theme, handles: list[Line2D]) -> None:
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(len(handles), 5),
-        frameon=False,
-        labelcolor=theme.text,
-    )
+    """Puts a legend below, in as many columns as the figure is wide enough."""
+    for columns in range(min(len(handles), 5), 0, -1):
+        legend = figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=columns,
+            frameon=False,
+            labelcolor=theme.text,
+        )
+        if legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_tinytrain.report.means import Mean, mean_of, mean_over
-from keras_tinytrain.report.summary import Summary
+from keras_tinytrain.report.summary import Net, Summary
 
 OURS = "tinytrain"
 
 
 def difference(
-    summary: Summary, net: tuple[str, str], other: str, dataset: str
+    summary: Summary, net: Net, other: str, dataset: str
 ) -> Mean | None:
     """Returns by how many points TinyTrain is above, None without pairs.
 
@@ -22,7 +22,7 @@ def difference(
 
     Args:
         summary: What records say.
-        net: The net, name and weights.
+        net: The net.
         other: The method to compare with.
         dataset: The dataset.
     """
@@ -34,7 +34,7 @@ def difference(
 
 def gain(
     summary: Summary,
-    nets: tuple[tuple[str, str], tuple[str, str]],
+    nets: tuple[Net, Net],
     method: str,
     dataset: str,
 ) -> Mean | None:
@@ -61,16 +61,14 @@ def _paired(
     return mean_of([first[x] - second[x] for x in pairs]) if pairs else None
 
 
-def average_difference(
-    summary: Summary, net: tuple[str, str], other: str
-) -> Mean | None:
+def average_difference(summary: Summary, net: Net, other: str) -> Mean | None:
     """Returns the mean over datasets, None if any of them has no pairs."""
     return mean_over(
         [difference(summary, net, other, d) for d in summary.complete(net)]
     )
 
 
-def compared(summary: Summary, net: tuple[str, str]) -> list[str]:
+def compared(summary: Summary, net: Net) -> list[str]:
     """Lists the methods that have an episode in common with TinyTrain."""
     return [
         method

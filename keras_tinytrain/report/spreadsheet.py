@@ -32,7 +32,7 @@ def _rows(summary: Summary) -> Iterator[dict[str, Any]]:
     for net in summary.nets:
         for method in summary.methods(net):
             cost, time = summary.cost(net, method), summary.time(net, method)
-            paper = published.costs(net[0], method)
+            paper = published.costs(net.published_name, method)
             for dataset in (*summary.datasets, MEAN):
                 if dataset == MEAN:
                     mean = summary.average(net, method)
@@ -41,14 +41,17 @@ def _rows(summary: Summary) -> Iterator[dict[str, Any]]:
                     lacking = IN_PART if cost else NOT_RUN
                 else:
                     mean = summary.accuracy(net, method, dataset)
-                    accuracy = published.accuracy(net[0], method, dataset)
+                    accuracy = published.accuracy(
+                        net.published_name, method, dataset
+                    )
                     paired = difference(summary, net, method, dataset)
                     lacking = summary.lacking(dataset)
                 if method == OURS:
                     paired = None
                 yield {
-                    "net": net[0],
-                    "weights": net[1],
+                    "net": net.name,
+                    "weights": net.weights,
+                    "precision": net.precision,
                     "method": method,
                     "dataset": dataset,
                     "status": "run" if mean else lacking,

@@ -6,17 +6,36 @@ import collections
 import dataclasses
 import statistics
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras_tinytrain import methods as known_methods
 from keras_tinytrain import published
 from keras_tinytrain.datasets import TARGETS
-from keras_tinytrain.evaluation.records import Records
+from keras_tinytrain.evaluation.records import FLOAT32, INT8, Records
 from keras_tinytrain.report.means import Mean, mean_of, mean_over
 
 NOT_RUN = "not run"
 NOT_AVAILABLE = "not available"
 IN_PART = "in part"
+
+
+class Net(NamedTuple):
+    """A net with records.
+
+    Attributes:
+        name: What records call it.
+        weights: Which weights it began with.
+        precision: `"float32"` or `"int8"`.
+    """
+
+    name: str
+    weights: str
+    precision: str = FLOAT32
+
+    @property
+    def published_name(self) -> str:
+        """What the published tables call it: of int8 they have nothing."""
+        return "" if self.precision == INT8 else self.name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +80,7 @@ class Summary:
         records: The records.
 
     Attributes:
-        nets: `(name, weights)` of every net with records.
+        nets: Every `Net` with records.
         datasets: Names of the datasets, with all nine targets if any of them
             was asked for.
         protocol: What the episodes share.
@@ -79,7 +98,7 @@ class Summary:
         self.protocol = records.protocol
         self._groups = collections.defaultdict(list)
         for record in records.episodes:
-            net = record["net"], record["weights"]
+            net = Net(record["net"], record["weights"], record["precision"])
             self._groups[net, record["dataset"], record["method"]].append(
                 record
             )
@@ -90,20 +109,24 @@ class Summary:
         targets = TARGETS if set(TARGETS) & set(asked) else ()
         self.datasets = [*targets, *(x for x in asked if x not in targets)]
 
-    def label(self, net: tuple[str, str]) -> str:
-        """Returns a short name of a net, its weights only where they tell."""
-        name, weights = net
-        alike = [other for other in self.nets if other[0] == name]
-        return name if len(alike) == 1 else f"{name} {weights}"
+    def label(self, net: Net) -> str:
+        """Returns a short name of a net: what tells it from the others."""
+        alike = [other for other in self.nets if other.name == net.name]
+        parts = [net.name]
+        if len({other.weights for other in alike}) > 1:
+            parts.append(net.weights)
+        if len({other.precision for other in alike}) > 1:
+            parts.append(net.precision)
+        return " ".join(parts)
 
-    def methods(self, net: tuple[str, str]) -> list[str]:
+    def methods(self, net: Net) -> list[str]:
         """Lists the methods of a net: those run, and those published.
 
         The published ones are left out where only own datasets were run.
         """
         run = {method for n, _, method in self._groups if n == net}
         if set(self.datasets) & set(TARGETS):
-            run |= set(published.methods(net[0]))
+            run |= set(published.methods(net.published_name))
         return sort_methods(run)
 
     def every_method(self, *, run: bool = False) -> list[str]:
@@ -122,7 +145,7 @@ class Summary:
         )
 
     def records(
-        self, net: tuple[str, str], method: str, dataset: str | None = None
+        self, net: Net, method: str, dataset: str | None = None
     ) -> list[dict[str, Any]]:
         """Lists the records of a method, of one dataset or of all."""
         chosen = self.datasets if dataset is None else [dataset]
@@ -130,30 +153,27 @@ class Summary:
             r for d in chosen for r in self._groups.get((net, d, method), [])
         ]
 
-    def accuracy(
-        self, net: tuple[str, str], method: str, dataset: str
-    ) -> Mean | None:
+    def accuracy(self, net: Net, method: str, dataset: str) -> Mean | None:
         """Returns the mean accuracy, None where nothing was run."""
         found = self.records(net, method, dataset)
         return mean_of([100 * r["accuracy"] for r in found]) if found else None
 
-    def complete(self, net: tuple[str, str]) -> list[str]:
+    def complete(self, net: Net) -> list[str]:
         """Lists the datasets over which the mean of a net is taken."""
         run = {dataset for n, dataset, _ in self._groups if n == net}
         return [dataset for dataset in self.datasets if dataset in run]
 
-    def average(self, net: tuple[str, str], method: str) -> Mean | None:
+    def average(self, net: Net, method: str) -> Mean | None:
         """Returns the mean over datasets, None if any of them is lacking."""
         return mean_over(
             [self.accuracy(net, method, d) for d in self.complete(net)]
         )
 
-    def published_average(
-        self, net: tuple[str, str], method: str
-    ) -> float | None:
+    def published_average(self, net: Net, method: str) -> float | None:
         """Returns the published mean over the datasets of `average`."""
         cells = [
-            published.accuracy(net[0], method, d) for d in self.complete(net)
+            published.accuracy(net.published_name, method, d)
+            for d in self.complete(net)
         ]
         return None if None in cells else statistics.fmean(cells)
 
@@ -165,7 +185,7 @@ class Summary:
         """Returns why a cell of a dataset is empty."""
         return NOT_AVAILABLE if self.lacks(dataset) else NOT_RUN
 
-    def cost(self, net: tuple[str, str], method: str) -> Cost | None:
+    def cost(self, net: Net, method: str) -> Cost | None:
         """Returns the largest costs, None where nothing was run."""
         found = self.records(net, method)
         names = "memory_bytes", "macs", "trained_weights"
@@ -173,7 +193,7 @@ class Summary:
             return None
         return Cost(*(max(r[name] for r in found) for name in names))
 
-    def time(self, net: tuple[str, str], method: str) -> Time | None:
+    def time(self, net: Net, method: str) -> Time | None:
         """Returns the time of an episode, None where nothing was run."""
         found = self.records(net, method)
         found = [r for r in found if not r["cold"]] or found

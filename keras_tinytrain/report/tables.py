@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keras_tinytrain import published
+from keras_tinytrain.evaluation.records import FLOAT32
 from keras_tinytrain.report.cells import (
     Cell,
     Table,
@@ -10,13 +11,18 @@ from keras_tinytrain.report.cells import (
     write_mean,
     write_number,
 )
-from keras_tinytrain.report.summary import IN_PART, NOT_RUN, Summary, title
+from keras_tinytrain.report.summary import IN_PART, NOT_RUN, Net, Summary, title
 
 EPISODES = "Episodes"
 MEAN = "Mean"
+WEIGHTS = {
+    "none": "random weights",
+    "imagenet": "ImageNet weights",
+    "meta": "meta-trained weights",
+}
 
 
-def accuracy_table(summary: Summary, net: tuple[str, str]) -> Table:
+def accuracy_table(summary: Summary, net: Net) -> Table:
     """Returns the accuracies of a net, by method and dataset."""
     methods = summary.methods(net)
     means = {
@@ -35,7 +41,10 @@ def accuracy_table(summary: Summary, net: tuple[str, str]) -> Table:
     for method in methods:
         papers = [
             summary.published_average(net, method),
-            *(published.accuracy(net[0], method, d) for d in summary.datasets),
+            *(
+                published.accuracy(net.published_name, method, d)
+                for d in summary.datasets
+            ),
         ]
         whole = NOT_RUN if not any(means[method]) else IN_PART
         whys = [whole, *(summary.lacking(d) for d in summary.datasets)]
@@ -72,7 +81,7 @@ def cost_table(summary: Summary) -> Table:
         cells = []
         for net in summary.nets:
             cost = summary.cost(net, method)
-            paper = published.costs(net[0], method)
+            paper = published.costs(net.published_name, method)
             for ours, theirs, unit in (
                 (cost and cost.memory_bytes, paper and paper[0], 2**20),
                 (cost and cost.macs, paper and paper[1], 1e6),
@@ -127,13 +136,8 @@ def time_table(summary: Summary) -> Table:
     )
 
 
-def describe(net: tuple[str, str]) -> str:
-    """Returns what to call a net with its weights."""
-    name, weights = net
-    if weights == "none":
-        return f"{name}, random weights"
-    if weights == "imagenet":
-        return f"{name}, ImageNet weights"
-    if weights == "meta":
-        return f"{name}, meta-trained weights"
-    return f"{name}, {weights}"
+def describe(net: Net) -> str:
+    """Returns what to call a net with its weights, and its precision."""
+    weights = WEIGHTS.get(net.weights, net.weights)
+    text = f"{net.name}, {weights}"
+    return text if net.precision == FLOAT32 else f"{text}, {net.precision}"

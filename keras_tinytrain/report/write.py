@@ -10,7 +10,7 @@ from collections.abc import Callable
 import matplotlib
 from matplotlib.figure import Figure
 
-from keras_tinytrain.evaluation.records import Records
+from keras_tinytrain.evaluation.records import FLOAT32, Records
 from keras_tinytrain.report.cells import Table
 from keras_tinytrain.report.channels import chosen_methods, draw_channels
 from keras_tinytrain.report.comparison import claim_table, difference_table
@@ -18,7 +18,6 @@ from keras_tinytrain.report.figures import draw_times, draw_tradeoff
 from keras_tinytrain.report.page import write_page
 from keras_tinytrain.report.pairs import compared
 from keras_tinytrain.report.spreadsheet import to_csv
-from keras_tinytrain.report.starts import start_tables
 from keras_tinytrain.report.style import DARK, LIGHT, Theme
 from keras_tinytrain.report.summary import Summary, title
 from keras_tinytrain.report.tables import (
@@ -27,6 +26,7 @@ from keras_tinytrain.report.tables import (
     describe,
     time_table,
 )
+from keras_tinytrain.report.versions import version_tables
 from keras_tinytrain.whole_files import whole_file
 
 HEADING = "Few-shot tasks: what each method learns, and what it costs"
@@ -56,7 +56,7 @@ def write_report(records: Records, folder: str | os.PathLike) -> list[str]:
     summary = Summary(records)
     tables = [
         *(accuracy_table(summary, net) for net in summary.nets),
-        *start_tables(summary),
+        *version_tables(summary),
         *_comparisons(summary),
         cost_table(summary),
         time_table(summary),
@@ -125,7 +125,10 @@ def _figures(summary: Summary) -> list[Drawn]:
     ]
     for net in summary.nets:
         for method in chosen_methods(summary, net):
-            name = "-".join(("channels", method, *net)).replace(":", "-")
+            name = f"channels-{method}-{net.name}-{net.weights}"
+            if net.precision != FLOAT32:
+                name = f"{name}-{net.precision}"
+            name = name.replace(":", "-")
             figures.append(
                 (
                     name,

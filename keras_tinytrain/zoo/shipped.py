@@ -17,6 +17,9 @@ SHA256: dict[str, str] = {
     "mobilenet_v2": (
         "06877b6fcec545b48abe329679f52fce0c68c90b8815abeb731a8111df3addde"
     ),
+    "proxyless_nas": (
+        "2af9820135413fada9a15083bb8cf4ce3159f8434c1551418b17ef23f42e5778"
+    ),
 }
 
 

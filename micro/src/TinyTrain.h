@@ -5,6 +5,7 @@
 // operator, `tinytrain::RegisterTail`: include that library first.
 #include "tinytrain/ram_storage.h"
 #include "tinytrain/selector.h"
+#include "tinytrain/serial_session.h"
 #include "tinytrain/tflm/tail_op.h"
 #include "tinytrain/trainer.h"
 

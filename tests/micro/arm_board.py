@@ -132,6 +132,16 @@ def build(
     return path
 
 
+def command(board: Board, path: Path) -> list[str]:
+    """Returns how to run a program, with our input and output."""
+    return [
+        *(EMULATOR, "-M", board.machine, "-nographic"),
+        *("-monitor", "none", "-serial", "none", "-icount", "shift=0"),
+        *("-semihosting-config", "enable=on,target=native"),
+        *("-kernel", str(path)),
+    ]
+
+
 def run(board: Board, path: Path) -> str:
     """Runs a program; returns what it prints.
 
@@ -139,15 +149,15 @@ def run(board: Board, path: Path) -> str:
         subprocess.CalledProcessError: If it fails, as its exit code says.
         subprocess.TimeoutExpired: If it does not end within minutes.
     """
+    return serve(board, path, b"").decode()
+
+
+def serve(board: Board, path: Path, data: bytes) -> bytes:
+    """Does what `run` does with a program that reads `data`."""
     return subprocess.run(
-        [
-            *(EMULATOR, "-M", board.machine, "-nographic"),
-            *("-monitor", "none", "-serial", "none", "-icount", "shift=0"),
-            *("-semihosting-config", "enable=on,target=native"),
-            *("-kernel", str(path)),
-        ],
+        command(board, path),
         check=True,
         capture_output=True,
-        text=True,
+        input=data,
         timeout=300,
     ).stdout

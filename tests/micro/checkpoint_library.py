@@ -37,6 +37,7 @@ CODES = {
     -9: "wrong state",
     -10: "no checkpoint",
     -11: "storage",
+    -12: "unsupported",
 }
 
 

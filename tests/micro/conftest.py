@@ -59,6 +59,25 @@ def compiled(compiler, build_folder):
         yield library.load_library()
 
 
+@pytest.fixture(params=["classic", "namespaced"])
+def wheel(request):
+    """Returns the kind of a wheel and the environment that has it."""
+    import keras_tinytrain
+    from keras_tinytrain.micro import interpreter
+
+    kinds = dict(zip(("classic", "namespaced"), interpreter.TESTED))
+    version = kinds[request.param]
+    folder = Path(os.environ.get("TINYTRAIN_WHEELS", "none"), version)
+    if not folder.is_dir():
+        pytest.skip(
+            f"needs tflite-micro {version} in $TINYTRAIN_WHEELS, see "
+            "`make wheels`"
+        )
+    package = Path(keras_tinytrain.__file__).parents[1]
+    path = os.pathsep.join(map(str, (folder, package)))
+    return request.param, os.environ | {"PYTHONPATH": path}
+
+
 @pytest.fixture
 def device(checkpoints, tmp_path):
     """A device with the whole network of `checkpoint_nets`."""

@@ -23,6 +23,7 @@ from engine_library import (
     OK,
     SGD,
     TOO_SMALL,
+    WORSE,
     Engine,
 )
 
@@ -71,12 +72,17 @@ def life(engine: Engine, rng: np.random.Generator) -> None:
         assert engine.plan(channels) == OK
         for i, sample in enumerate(samples):
             assert engine.observe(sample, i % WAY) == OK
+        assert engine.hold_out(samples[3], 0) == OK
         for step in range(3):
             assert engine.accumulate(samples[step], step % WAY)[0] == OK
             assert engine.update() == OK
         for i, sample in enumerate(samples):
             assert engine.revisit(sample, i % WAY) == OK
         assert engine.settle() == OK
+        assert engine.hold_out(samples[3], 0) == OK
+        if engine.judge() == WORSE:
+            for i, sample in enumerate(samples):
+                assert engine.observe(sample, i % WAY) == OK
         assert engine.predict(samples[3])[0] == OK
         keep(engine, samples[3])
 

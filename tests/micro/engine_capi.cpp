@@ -203,6 +203,14 @@ int engine_update(void* engine) {
   return static_cast<int>(Of(engine)->trainer.Update().code);
 }
 
+int engine_hold_out(void* engine, const void* sample, uint32_t label) {
+  return static_cast<int>(Of(engine)->trainer.HoldOut(sample, label).code);
+}
+
+int engine_judge(void* engine) {
+  return static_cast<int>(Of(engine)->trainer.Judge().code);
+}
+
 int engine_predict(void* engine, const void* sample, uint32_t* label,
                    float* logits) {
   return static_cast<int>(

@@ -13,7 +13,7 @@ from kernel_library import SOURCES, WARNINGS, compiler
 
 HERE = Path(__file__).parent
 OK, TOO_SMALL, MISALIGNED, BAD_ARGUMENT = 0, -1, -2, -3
-NOT_FINITE, WRONG_STATE, STORAGE = -8, -9, -11
+NOT_FINITE, WRONG_STATE, STORAGE, WORSE = -8, -9, -11, -15
 SGD, MOMENTUM, ADAM, IN_PLACE = range(4)
 IN_WORK = 16  # Added to these: the sample lies in `work`.
 GUARD = 64  # Bytes on each side of a region.
@@ -190,6 +190,12 @@ class Engine:
 
     def update(self) -> int:
         return self.call("engine_update")
+
+    def hold_out(self, sample, label) -> int:
+        return self.call("engine_hold_out", floats(sample), int(label))
+
+    def judge(self) -> int:
+        return self.call("engine_judge")
 
     def predict(self, sample) -> tuple[int, int, np.ndarray]:
         """Returns the code, the class and the logits."""

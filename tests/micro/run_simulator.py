@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 import keras_tinytrain as ktt
+from keras_tinytrain.export import layout
+from keras_tinytrain.export.blob import read_blob
 from keras_tinytrain.micro import EngineError
 from keras_tinytrain.micro.tail_handle import IDLE, PHASES
 
@@ -103,6 +105,8 @@ def refusals(folder, task):
     for name, at in {"options": options + 44, "blob": blob + 400}.items():
         found[f"damaged {name}"] = refused(lambda at=at: open_damaged(data, at))
     found["another version"] = refused(lambda: open_damaged(data, options + 4))
+    if read_blob(handle._file.blob).tensors[0]["type"]:
+        found["another scale"] = refused(lambda: open_rescaled(data, options))
     return found
 
 
@@ -116,6 +120,19 @@ def open_damaged(data, at):
     damaged = bytearray(data)
     damaged[at] ^= 2
     make_interpreter(load_runtime()[0], bytes(damaged), 2**24)
+
+
+def open_rescaled(data, at):
+    """Hands the wheel a model whose operator is told another scale."""
+    from keras_tinytrain.micro.interpreter import (
+        load_runtime,
+        make_interpreter,
+    )
+
+    row = layout.TAIL.unpack(bytes(data), at)
+    packed = layout.seal(layout.TAIL.pack(**row | {"scale": 2 * row["scale"]}))
+    other = bytes(data[:at]) + packed + bytes(data[at + len(packed) :])
+    make_interpreter(load_runtime()[0], other, 2**24)
 
 
 def main(folder):

@@ -3,15 +3,11 @@
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
-import arm_board
 import pytest
+import sketches
 
-HERE = Path(__file__).parent
-LIBRARY = HERE.parents[1] / "micro"
-HARDWARE = Path("/usr/share/arduino-builder")
-BOARDS = {"m4": arm_board.M4, "m7": arm_board.M7}
+LIBRARY = sketches.LIBRARY
 CATEGORIES = (
     "Display",
     "Communication",
@@ -59,51 +55,35 @@ def test_keywords_are_parted_by_tabs_and_are_there():
         assert kind in ("KEYWORD1", "KEYWORD2", "LITERAL1")
 
 
-def hardware(folder):
-    """Writes the platform of the emulated boards."""
-    platform = folder / "tiny" / "arm"
-    shutil.copytree(HERE / "arduino", platform)
-    startup = arm_board.HERE / "startup.cpp"
-    shutil.copy(startup, platform / "cores" / "tiny")
-    # The memory of a board, where it has a script of its own.
-    scripts = [arm_board.HERE / n for n in ("memory_4m.ld", "link.ld")]
-    flags = " ".join(f"-T {path}" for path in scripts if path.exists())
-    with (platform / "platform.txt").open("a") as file:
-        file.write(f"tiny.scripts={flags}\n")
+@pytest.fixture(params=sketches.BOARDS)
+def board(request):
+    return request.param
 
 
-@pytest.mark.parametrize("board", BOARDS)
-@pytest.mark.parametrize(
-    "example", [path.name for path in (LIBRARY / "examples").iterdir()]
-)
-def test_examples_learn_on_a_cortex_m(tmp_path, board, example):
-    missing = arm_board.missing()
-    missing += [t for t in ["arduino-builder"] if not shutil.which(t)]
-    if missing:
-        pytest.skip(f"Not installed: {', '.join(missing)}.")
-    hardware(tmp_path / "hw")
-    for name in ("tools", "out"):
-        (tmp_path / name).mkdir()
-    shutil.copytree(LIBRARY, tmp_path / "libs" / "TinyTrain")
-    sketch = tmp_path / "libs" / "TinyTrain" / "examples" / example
-    result = subprocess.run(
-        [
-            *("arduino-builder", "-compile", "-hardware", HARDWARE),
-            *("-hardware", tmp_path / "hw", "-tools", tmp_path / "tools"),
-            *("-libraries", tmp_path / "libs", "-fqbn", f"tiny:arm:{board}"),
-            *("-build-path", tmp_path / "out", "-warnings", "all"),
-            sketch / f"{example}.ino",
-        ],
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "warning:" not in result.stderr
-    elf = tmp_path / "out" / f"{example}.ino.elf"
-    lines = arm_board.run(BOARDS[board], elf).splitlines()
+def test_personalize_tail_learns(tmp_path, board):
+    lines = sketches.run(board, "PersonalizeTail", tmp_path).splitlines()
     losses = [int(x.split()[-1]) for x in lines if x.startswith("loss")]
     assert losses[-1] < losses[0] / 2
     assert int(lines[-1].removeprefix("right of 30: ")) >= 27
+
+
+def test_measure_step_tells_bytes_and_milliseconds(tmp_path, board):
+    """Of the header; a call that takes nothing is no number."""
+    lines = sketches.run(board, "MeasureStep", tmp_path).splitlines()
+    parts = [line.rsplit(": ", 1) for line in lines]
+    found = {what: number.split() for what, number in parts}
+    header = (LIBRARY / "examples" / "MeasureStep" / "digits.h").read_text()
+    for what in ("persistent", "work", "sample"):
+        name = f"TINYTRAIN_DIGITS_{what.upper()}_BYTES"
+        number = re.search(rf"{name} (\d+)", header)[1]
+        assert found[what] == [number, "bytes"]
+    blob = re.search(r"tinytrain_digits\[(\d+)\]", header)[1]
+    assert found["blob, in flash"] == [blob, "bytes"]
+    times = {k: v[0] for k, v in found.items() if v[1:] == ["ms"]}
+    for call in ("observe", "score", "select and plan", "update", "predict"):
+        assert re.fullmatch(r"\d+\.\d{3}", times[call])
+    # Forward and backward, of instructions that the emulator counts.
+    assert float(times["step of one example"]) > float(times["predict"])
 
 
 def test_the_zip_is_the_folder(tmp_path):

@@ -13,6 +13,8 @@ from engine_library import (
     SGD,
     WRONG_STATE,
 )
+from test_engine_training import images_of
+from test_int8_engine import int8_of
 
 import keras_tinytrain as ktt
 
@@ -180,6 +182,25 @@ def test_a_step_that_overflows_is_not_taken(
     assert engine.update() == NOT_FINITE
     np.testing.assert_array_equal(engine.trained(), before)
     assert not engine.trained(gradient=True).any()
+
+
+@pytest.mark.parametrize("optimizer", [SGD, MOMENTUM])
+def test_a_step_of_integers_that_overflows(engine_build, tmp_path, optimizer):
+    model = int8_of("residual")
+    channels = {ktt.layer_costs(model)[-1].name: [0, 2]}
+    device = make_device(
+        engine_build, model, channels, tmp_path, optimizer=optimizer
+    )
+    samples = boundary(device, images_of(model, 3))
+    device.start(rate=3e38)
+    device.observe(samples, [0, 1, 2])
+    engine = device.engine
+    predicted = [engine.predict(s)[2].tolist() for s in samples]
+    before = engine.trained()
+    assert engine.accumulate(samples[0], 1)[0] == OK
+    assert engine.update() == NOT_FINITE
+    np.testing.assert_array_equal(engine.trained(), before)
+    assert [engine.predict(s)[2].tolist() for s in samples] == predicted
 
 
 def test_a_loss_that_is_not_finite_adds_no_gradient(device, samples):

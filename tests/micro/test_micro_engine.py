@@ -141,6 +141,31 @@ def test_training_may_be_saved_before_it_is_settled(case, tmp_path):
     assert np.abs(case.logits(engine) - before).max() > 1e-4
 
 
+def test_a_training_that_makes_things_worse_is_undone(case):
+    engine = case.engine()
+    images, labels = case.task.images, case.task.labels
+    channels = case.chosen(engine)
+    engine.plan(channels)
+    before = case.logits(engine)
+    for shift, stays in ((1, False), (0, True)):
+        engine.plan(channels)
+        for image, label in zip(images, labels):
+            engine.observe(image, label)
+        engine.hold_out(images, labels)
+        engine.train(images, (labels + shift) % WAY, steps=3)
+        with pytest.raises(EngineError) as error:
+            engine.judge()
+        assert error.value.reason == "wrong_state"
+        engine.hold_out(images, labels)
+        assert engine.judge() == stays
+        if stays:
+            assert np.abs(case.logits(engine) - before).max() > 1e-3
+            return
+        for image, label in zip(images, labels):
+            engine.observe(image, label)
+        np.testing.assert_array_equal(case.logits(engine), before)
+
+
 def test_a_plan_takes_the_bytes_it_says(case, tmp_path):
     learned = case.learned()
     learned.save(tmp_path / "a.ttck")

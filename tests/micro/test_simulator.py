@@ -19,24 +19,8 @@ from keras_tinytrain.micro import interpreter
 from keras_tinytrain.quantization.tflite import Writer
 
 HERE = Path(__file__).parent
-PACKAGE = Path(ktt.__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("compiled")
 WAY, RATE, STEPS = 3, 5e-4, 4
-KINDS = dict(zip(("classic", "namespaced"), interpreter.TESTED))
-
-
-@pytest.fixture(params=KINDS)
-def wheel(request):
-    """Returns the kind of a wheel and the environment that has it."""
-    folder = Path(os.environ.get("TINYTRAIN_WHEELS", "none"))
-    folder /= KINDS[request.param]
-    if not folder.is_dir():
-        pytest.skip(
-            f"needs tflite-micro {KINDS[request.param]} in $TINYTRAIN_WHEELS, "
-            "see `make wheels`"
-        )
-    path = os.pathsep.join(map(str, (folder, PACKAGE)))
-    return request.param, os.environ | {"PYTHONPATH": path}
 
 
 def simulate(folder, wheel, build_folder):
@@ -76,7 +60,6 @@ def test_a_life_as_in_keras_and_engine(tmp_path, wheel, build_folder):
     ).is_dir(),
     reason="needs weights and images",
 )
-@pytest.mark.parametrize("wheel", ["namespaced"], indirect=True)
 @pytest.mark.parametrize("name", ["mcunet", "mobilenet_v2", "proxyless_nas"])
 def test_nets_of_the_zoo_on_real_images(tmp_path, wheel, build_folder, name):
     dataset = ktt.datasets.load("gtsrb", image_size=(128, 128))
@@ -270,7 +253,7 @@ def test_symmetric_padding_becomes_part_of_the_convolution():
         writer = Writer(keep_padding=keep)
         for op in model.network.ops:
             writer.add(op)
-        data = writer.finish([writer.start], [writer.end])
+        data = writer.finish([writer.start], [writer.place[writer.end]])
         assert ("PAD" in str(codes(data))) == keep
         with pytest.warns(UserWarning, match="deprecated"):
             reader = tf.lite.Interpreter(

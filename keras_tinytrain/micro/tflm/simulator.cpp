@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tinytrain/ram_storage.h"
+#include "tinytrain/tflm/kernel_ops.h"
 #include "tinytrain/tflm/tail_op.h"
 
 using tinytrain::Answer;
@@ -56,6 +57,11 @@ extern "C" {
 // What `custom_op_registerers` of the wheel names.
 bool TinyTrain_Register(Resolver* resolver) {
   return tinytrain::RegisterTail(*resolver);
+}
+
+// The backward kernels as operators.
+bool TinyTrain_RegisterKernels(Resolver* resolver) {
+  return tinytrain::RegisterKernels(*resolver);
 }
 
 Tail* tinytrain_tail_of(const int32_t* status) {

@@ -91,6 +91,9 @@ class Model {
   uint64_t base() const { return header().base.value(); }
   uint32_t size() const { return header().size; }
 
+  // Names the blob.
+  uint32_t crc() const { return header().crc; }
+
   const format::Network& network() const {
     return Record<format::Network>(kNetwork, 0);
   }

@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "tinytrain/kernels/activation.h"
 #include "tinytrain/kernels/add.h"
 #include "tinytrain/kernels/conv2d.h"
@@ -30,9 +28,9 @@ Bounds BoundsOf(Activation activation, const Tensor& tensor) {
     const float six = 6.0f / tensor.scale;
     if (six < 256.0f) {
       // As `floor(six + 0.5)`, without rounding that sum.
-      const float whole = std::floor(six);
-      const int steps = static_cast<int>(whole) + (six - whole >= 0.5f ? 1 : 0);
-      const int high = tensor.zero_point + steps;
+      const int whole = static_cast<int>(six);
+      const bool is_up = six - static_cast<float>(whole) >= 0.5f;
+      const int high = tensor.zero_point + whole + (is_up ? 1 : 0);
       if (high < bounds.high) bounds.high = high;
     }
   }

@@ -68,24 +68,28 @@ void Units::Enter() {
 }
 
 Unit Units::Next() {
-  Unit unit = {0.0f, 0.0f};
+  Unit unit = {0.0f, 0.0f, floats_};
   if (floats_ > 0) {
-    --floats_;
+    floats_ = 0;
     return unit;
   }
   const format::Layer& layer = model_.layer(layer_);
+  unit.count = numbers_;
   if (IsInt8(layer)) {
     const bool is_bias = place_ >= weights_;
     const uint32_t i = is_bias ? place_ - weights_ : place_ / row_size_;
     const uint16_t* channels = is_bias ? bias_channel_ : row_channel_;
     unit.step = model_.scales(layer)[channels == nullptr ? i : channels[i]];
     unit.limit = kLargestWeight;
+    unit.count = row_size_;
     if (is_bias) {
       unit.step *= model_.tensor(model_.operation(layer.operation).input).scale;
       unit.limit = BiasLimit(model_, layer);
+      unit.count = 1;
     }
   }
-  if (++place_ == numbers_) {
+  place_ += unit.count;
+  if (place_ == numbers_) {
     ++layer_;
     Enter();
   }
@@ -109,19 +113,22 @@ Status Stepper::Step(float learning_rate, uint32_t examples, const Units& units,
   // Once to see whether all goes well, and then again to do it.
   for (int round = 0; round < 2 && finite; ++round) {
     Units unit_of = units;
-    for (uint32_t i = 0; i < numbers.size; ++i) {
-      const Number now = {numbers.values[i], has_moment ? moments[i] : 0.0f,
-                          has_square ? squares[i] : 0.0f};
-      const Number next =
-          NextIn(unit_of.Next(), rate, numbers.gradient[i] * share, now);
-      if (round == 0) {
-        finite = finite && IsFinite(next.value) && IsFinite(next.moment) &&
-                 IsFinite(next.square);
-        continue;
+    for (uint32_t i = 0; i < numbers.size;) {
+      const Unit unit = unit_of.Next();
+      for (const uint32_t end = i + unit.count; i < end; ++i) {
+        const Number now = {numbers.values[i], has_moment ? moments[i] : 0.0f,
+                            has_square ? squares[i] : 0.0f};
+        const Number next =
+            NextIn(unit, rate, numbers.gradient[i] * share, now);
+        if (round == 0) {
+          finite = finite && IsFinite(next.value) && IsFinite(next.moment) &&
+                   IsFinite(next.square);
+          continue;
+        }
+        numbers.values[i] = next.value;
+        if (has_moment) moments[i] = next.moment;
+        if (has_square) squares[i] = next.square;
       }
-      numbers.values[i] = next.value;
-      if (has_moment) moments[i] = next.moment;
-      if (has_square) squares[i] = next.square;
     }
   }
   for (uint32_t i = 0; i < numbers.size; ++i) numbers.gradient[i] = 0.0f;
@@ -133,14 +140,19 @@ Status Stepper::Step(float learning_rate, uint32_t examples, const Units& units,
 
 Stepper::Number Stepper::NextIn(const Unit& unit, float rate, float gradient,
                                 const Number& now) const {
-  if (unit.step == 0.0f) return Next(rate, gradient, now);
-  const float size = now.value < 0.0f ? -now.value : now.value;
-  if (size >= unit.limit && now.value * gradient < 0.0f) gradient = 0.0f;
+  const bool is_integer = unit.step != 0.0f;
   Number real = now;
-  real.value *= unit.step;
-  Number next = Next(rate, gradient / unit.step, real);
+  if (is_integer) {
+    const float size = now.value < 0.0f ? -now.value : now.value;
+    if (size >= unit.limit && now.value * gradient < 0.0f) gradient = 0.0f;
+    real.value *= unit.step;
+    gradient /= unit.step;
+  }
+  Number next = Next(rate, gradient, real);
   // The integer takes the difference: no step changes no bit.
-  next.value = now.value + (next.value - real.value) / unit.step;
+  if (is_integer) {
+    next.value = now.value + (next.value - real.value) / unit.step;
+  }
   return next;
 }
 

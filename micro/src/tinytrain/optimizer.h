@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "tinytrain/kernels/multiply_add.h"
 #include "tinytrain/planner.h"
 
 namespace tinytrain {
@@ -23,10 +24,11 @@ const float kFirstRate = 1e-3f;
 //   share  trained weights as a share of all of the network
 float LearningRate(float loss, uint32_t classes, float share);
 
-// What one of the numbers that train means.
+// What some of the numbers that train mean.
 struct Unit {
-  float step;   // Real value of 1.0; 0 of a number that is real itself.
-  float limit;  // Of an integer: its largest magnitude.
+  float step;      // Real value of 1.0; 0 of numbers that are real themselves.
+  float limit;     // Of integers: their largest magnitude.
+  uint32_t count;  // How many numbers in a row it is that of.
 };
 
 // Tells this of all numbers, in order.
@@ -35,7 +37,7 @@ class Units {
   // The first `floats` are real, those of the selected layers follow.
   Units(const Model& model, uint32_t floats, const Selection& selection);
 
-  // Returns that of the next number.
+  // Returns that of the next numbers.
   Unit Next();
 
  private:
@@ -92,9 +94,10 @@ class Stepper {
     float square;  // Adam's moment of the squares.
   };
 
-  Number NextIn(const Unit& unit, float rate, float gradient,
-                const Number& now) const;
-  Number Next(float rate, float gradient, const Number& now) const;
+  TINYTRAIN_INLINE Number NextIn(const Unit& unit, float rate, float gradient,
+                                 const Number& now) const;
+  TINYTRAIN_INLINE Number Next(float rate, float gradient,
+                               const Number& now) const;
 
   Optimizer optimizer_;
   float momentum_;

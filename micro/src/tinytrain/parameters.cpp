@@ -124,7 +124,6 @@ void Parameters::Place(const Selection& selection) {
     biases += StoredBiases(layer, part);
   }
   const uint32_t states = StateCount(optimizer_) - 1;
-  memset(gradient(), 0, states * trained_size_ * sizeof(float));
   stored_biases_ =
       reinterpret_cast<int32_t*>(gradient() + states * trained_size_);
   channels_ = reinterpret_cast<uint16_t*>(stored_biases_ + biases);
@@ -136,7 +135,13 @@ void Parameters::Place(const Selection& selection) {
     end += layers;
   }
   stored_rows_ = reinterpret_cast<int8_t*>(end);
-  for (uint32_t i = 0; i < layers; ++i) CopyBase(i);
+  Restore();
+}
+
+void Parameters::Restore() {
+  const uint32_t states = StateCount(optimizer_) - 1;
+  memset(gradient(), 0, states * trained_size_ * sizeof(float));
+  for (uint32_t i = 0; i < model_->layer_count(); ++i) CopyBase(i);
   Store();
 }
 

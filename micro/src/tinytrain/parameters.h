@@ -56,6 +56,8 @@ class Parameters {
   // channels start from the blob's, all other numbers from 0. Class vectors
   // stay as they are.
   void Place(const Selection& selection);
+  // Starts again from there.
+  void Restore();
 
   // What trains; nothing while channels are scored.
   Parts parts() const {

@@ -38,7 +38,9 @@ Trainer::Trainer()
       loss_(0.0f),
       rate_(0.0f),
       finds_rate_(false),
-      trained_(false) {}
+      trained_(false),
+      before_(),
+      after_() {}
 
 Status Trainer::Init(const Model* model, const Setup& setup, const Rates& rates,
                      const Regions& regions) {
@@ -110,16 +112,22 @@ Status Trainer::Plan(const Selection& selection) {
   // Those of another plan may have been trained.
   if (Trains()) vectors_ = Vectors::kNone;
   parameters_.Place(selection);
+  work_bytes_ = static_cast<uint32_t>(bytes.work);
+  StartTraining();
+  return Status::Ok();
+}
+
+// With the weights of the blob, which are in place.
+void Trainer::StartTraining() {
   stepper_.Reset(setup_.optimizer, rates_.momentum);
   random_ = Random();
   state_ = State::kTraining;
-  work_bytes_ = static_cast<uint32_t>(bytes.work);
   examples_ = 0;
   loss_ = 0.0f;
   finds_rate_ = rates_.learning_rate == 0.0f;
   rate_ = finds_rate_ ? kFirstRate : rates_.learning_rate;
   trained_ = false;
-  return Status::Ok();
+  before_ = after_ = HeldOut();
 }
 
 Status Trainer::Accumulate(const void* sample, uint32_t label, float* loss) {
@@ -137,6 +145,7 @@ Status Trainer::Update() {
   if (state_ != State::kTraining || examples_ == 0) return WrongState();
   if (setup_.optimizer == Optimizer::kInPlace) {
     examples_ = 0;
+    after_ = HeldOut();
     return Status::Ok();
   }
   const TrainedNumbers numbers = {parameters_.trained(), parameters_.gradient(),
@@ -146,7 +155,10 @@ Status Trainer::Update() {
       parameters_.d_class_vectors() ? parameters_.class_vectors_size() : 0;
   const Units units(*model_, floats, parameters_.selection());
   const Status status = stepper_.Step(rate_, examples_, units, numbers);
-  if (status.ok()) parameters_.Store();
+  if (status.ok()) {
+    parameters_.Store();
+    after_ = HeldOut();
+  }
   if (status.ok() && finds_rate_) {
     const uint32_t weights = parameters_.trained_weights();
     const float share = static_cast<float>(weights > 0 ? weights : 1) /
@@ -186,7 +198,7 @@ Status Trainer::Predict(const void* sample, uint32_t* label, float* logits) {
   return Status::Ok();
 }
 
-// Sends a sample there and back.
+// Sends a sample there and, unless nothing is wanted but its loss, back.
 Status Trainer::Send(Purpose purpose, const void* sample, uint32_t label,
                      float* loss) {
   Status status = CheckExample(sample, label);
@@ -201,6 +213,7 @@ Status Trainer::Send(Purpose purpose, const void* sample, uint32_t label,
   const float found = pass.Loss(label);
   if (!IsFinite(found)) return NotFinite();
   *loss = found;
+  if (purpose == Purpose::kPredict) return Status::Ok();
   return pass.Backward(rate_, &random_) ? Status::Ok() : NotFinite();
 }
 

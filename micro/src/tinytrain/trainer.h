@@ -30,6 +30,7 @@ struct Regions {
 //   Plan, Observe each                     (unless observed while scoring)
 //   Accumulate each of a mini-batch, Update; as often as wanted
 //   Revisit each, Settle                   (the last step of Keras' `fit`)
+//   Judge                           (of samples held out before and after)
 //   Predict, Save                          (as soon as all are observed)
 // or, after Init, only
 //   Load, Predict
@@ -95,6 +96,18 @@ class Trainer {
   // a part of the way. Only predictions may follow, or a new start.
   Status Settle();
 
+  // Adds the loss of a sample that nothing is learned from. Before the first
+  // `Accumulate` under a plan it is one to compare with; later it is one of
+  // what the last call of `Update` or `Settle` has made, however large. Ends
+  // the observing, as a prediction does. Not between `Revisit` and `Settle`.
+  Status HoldOut(const void* sample, uint32_t label);
+
+  // Refuses a training that has made the loss of what was held out larger, with
+  // kWorse, and rolls back: weights are those of the blob, and class vectors
+  // are observed anew. kWrongState unless as many samples were held out before
+  // and after.
+  Status Judge();
+
   // Writes the class that is most likely, and all logits unless null.
   Status Predict(const void* sample, uint32_t* label, float* logits);
 
@@ -131,6 +144,11 @@ class Trainer {
     kRevisiting,
     kSettled,
   };
+  // Sum over samples of which nothing is learned.
+  struct HeldOut {
+    float loss;
+    uint32_t samples;
+  };
   // Of the class vectors.
   enum class Vectors : uint8_t { kNone, kSums, kSet };
 
@@ -140,6 +158,7 @@ class Trainer {
   Status AddEmbedding(const void* sample, uint32_t label, float* sums,
                       bool first);
   bool Trains() const;
+  void StartTraining();
   Status Send(Purpose purpose, const void* sample, uint32_t label, float* loss);
   WorkMemory Memory() const;
 
@@ -155,6 +174,8 @@ class Trainer {
   float rate_;
   bool finds_rate_;  // The next update does.
   bool trained_;     // An example was accumulated under this plan.
+  HeldOut before_;
+  HeldOut after_;  // Since the last change.
   Parameters parameters_;
   Stepper stepper_;
   Random random_;  // For steps in place.

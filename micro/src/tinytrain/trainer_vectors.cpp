@@ -21,7 +21,9 @@ Status Trainer::Observe(const void* sample, uint32_t label) {
   if (!scoring && !training) return Status::Error(Code::kWrongState);
   const Status status = AddEmbedding(sample, label, parameters_.class_vectors(),
                                      vectors_ != Vectors::kSums);
-  if (status.ok()) vectors_ = Vectors::kSums;
+  if (!status.ok()) return status;
+  vectors_ = Vectors::kSums;
+  before_ = HeldOut();
   return status;
 }
 
@@ -56,6 +58,7 @@ Status Trainer::Settle() {
   }
   vectors_ = Vectors::kSet;
   state_ = State::kSettled;
+  after_ = HeldOut();
   return Status::Ok();
 }
 

@@ -4,6 +4,7 @@ python tests/micro/fuzz/make_seeds.py
 """
 
 import pathlib
+import struct
 import tempfile
 
 import keras
@@ -13,11 +14,14 @@ from keras import layers
 import keras_tinytrain as ktt
 from keras_tinytrain.export.blob import read_blob
 from keras_tinytrain.export.checkpoint_file import Checkpoint, TrainedLayer
+from keras_tinytrain.micro.serial_frames import Frame
+from keras_tinytrain.micro.serial_handle import OF_KEPT, REQUESTS
 from keras_tinytrain.selection import make_plan
 
 HERE = pathlib.Path(__file__).parent
 SEEDS = HERE / "seeds"
 CHECKPOINT_SEEDS = HERE / "checkpoint_seeds"
+SERIAL_SEEDS = HERE / "serial_seeds"
 # Trained channels, and whether all biases train, by layer of `block`.
 PARTS = {
     "parts": {0: ([1], False), 2: ([0, 2], False), 3: ([0, 1], False)},
@@ -87,6 +91,47 @@ def write_checkpoints(data: bytes) -> None:
         (CHECKPOINT_SEEDS / f"{name}.ttck").write_bytes(content)
 
 
+def write_lines() -> None:
+    """Writes a whole life as requests, and the same as bytes on the line."""
+    frames, samples = [], [bytes([i] * 84) for i in (10, 200)]
+
+    def ask(name: str, argument: int = 0, payload: bytes = b"", more: int = 0):
+        number = len(frames)
+        kind = REQUESTS[name] + more
+        frames.append(Frame(kind, number, argument, payload))
+
+    ask("about")
+    ask("init", 2, bytes(4))
+    ask("begin_scoring")
+    for i, sample in enumerate(samples):
+        ask("keep", i, sample)
+        ask("observe", i, sample)
+    for i in range(2):
+        ask("score", i, bytes([i, 0]), OF_KEPT)
+    ask("select")
+    counts = 1, 0, 2, 0
+    ask("plan", 0, struct.pack("<7H", *counts, 1, 0, 2))
+    for i in range(2):
+        ask("accumulate", i, bytes([i, 0]), OF_KEPT)
+    ask("update")
+    for i, sample in enumerate(samples):
+        floats = np.frombuffer(sample, np.uint8).astype("<f4")
+        ask("revisit", i, floats.tobytes())
+    for name in ("settle", "save", "load"):
+        ask(name)
+    ask("predict", 0, samples[0])
+    rows = [
+        struct.pack("<BBHH", f.type, f.number, f.argument, len(f.payload))
+        + f.payload
+        for f in frames
+    ]
+    SERIAL_SEEDS.mkdir(exist_ok=True)
+    (SERIAL_SEEDS / "requests").write_bytes(b"\1" + b"".join(rows))
+    (SERIAL_SEEDS / "line").write_bytes(
+        b"\0" + b"".join(f.encode() for f in frames)
+    )
+
+
 def main() -> None:
     """Writes one file a net, and the checkpoints of the last one."""
     keras.utils.set_random_seed(0)
@@ -112,6 +157,7 @@ def main() -> None:
         SEEDS.mkdir(exist_ok=True)
         (SEEDS / f"{name}.ttnb").write_bytes(data)
     write_checkpoints(data)
+    write_lines()
     rng = np.random.default_rng(0)
     images = rng.uniform(-1, 3, (16, 7, 6, 2)).astype("float32")
     model = ktt.quantize(ktt.wrap(block()), images)

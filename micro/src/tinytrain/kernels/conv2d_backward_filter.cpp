@@ -9,9 +9,9 @@ namespace {
 // Sums the products of one channel of d_output with as many channels of the
 // input as `Values` holds.
 template <typename Values, typename Input, typename Lanes>
-TINYTRAIN_INLINE void AddProducts1(const TapView<Input>& view, int channel,
-                                   int first, const Lanes& lanes,
-                                   float* d_filter) {
+TINYTRAIN_NOINLINE void AddProducts1(const TapView<Input>& view, int channel,
+                                     int first, const Lanes& lanes,
+                                     float* d_filter) {
   Values sum;
   sum.Fill(0.0f);
   const Input* input_row = view.input + first;
@@ -35,9 +35,9 @@ TINYTRAIN_INLINE void AddProducts1(const TapView<Input>& view, int channel,
 // The same of two channels of d_output, whose rows of the gradient are
 // `row_size` apart.
 template <typename Input>
-TINYTRAIN_INLINE void AddProducts2(const TapView<Input>& view, int channel0,
-                                   int channel1, int first, int row_size,
-                                   float* d_filter) {
+TINYTRAIN_NOINLINE void AddProducts2(const TapView<Input>& view, int channel0,
+                                     int channel1, int first, int row_size,
+                                     float* d_filter) {
   Octet<float> sum0, sum1;
   sum0.Fill(0.0f);
   sum1.Fill(0.0f);

@@ -8,24 +8,23 @@ namespace {
 
 // Four channels of four positions of a matrix product, in registers: adds up,
 // filter by filter, d_output times that row.
-template <typename Weight, typename Lanes>
+template <typename Weight>
 struct Tile4 {
   const float* d0;
   const float* d1;
   const float* d2;
   const float* d3;
   Quad<float> s0, s1, s2, s3;
-  const Lanes& lanes;
 
-  TINYTRAIN_INLINE Tile4(const float* d_output, int step, const Lanes& l)
-      : d0(d_output), d1(d0 + step), d2(d1 + step), d3(d2 + step), lanes(l) {
+  TINYTRAIN_INLINE Tile4(const float* d_output, int step)
+      : d0(d_output), d1(d0 + step), d2(d1 + step), d3(d2 + step) {
     s0.Fill(0.0f);
     s1 = s2 = s3 = s0;
   }
 
   TINYTRAIN_INLINE void Visit(const Weight* row) {
     Quad<float> w;
-    w.Load(row, lanes);
+    w.Load(row, FourLanes());
     s0.AddProduct(*d0++, w);
     s1.AddProduct(*d1++, w);
     s2.AddProduct(*d2++, w);
@@ -53,17 +52,17 @@ struct Columns {
   int first;  // The first one's place in a tap.
 };
 
-template <typename Weight, typename Lanes>
+template <typename Weight>
 TINYTRAIN_NOINLINE void BackwardPixels4(const float* d_output, int out,
                                         const Rows<Weight>& filter, int in,
                                         const Columns& columns,
-                                        const Lanes& lanes, float* d_input) {
-  Tile4<Weight, Lanes> tile(d_output, out, lanes);
+                                        float* d_input) {
+  Tile4<Weight> tile(d_output, out);
   VisitRows(filter, out, columns.tap, columns.first, &tile);
-  tile.s0.AddTo(lanes.count, d_input);
-  tile.s1.AddTo(lanes.count, d_input + in);
-  tile.s2.AddTo(lanes.count, d_input + 2 * in);
-  tile.s3.AddTo(lanes.count, d_input + 3 * in);
+  tile.s0.AddTo(4, d_input);
+  tile.s1.AddTo(4, d_input + in);
+  tile.s2.AddTo(4, d_input + 2 * in);
+  tile.s3.AddTo(4, d_input + 3 * in);
 }
 
 // Adds the products of one position with all filters, from `offset` in each.
@@ -77,33 +76,12 @@ TINYTRAIN_NOINLINE void AddFilters(const float* d_output, int out,
   *sums = tile.sums;
 }
 
-template <typename Weight, typename Lanes>
-void BackwardPointwise(const Window& w, const float* d_output,
-                       const Rows<Weight>& filter, const Columns& columns,
-                       const Lanes& lanes, float* d_input) {
-  const int in = w.input.channels;
-  const int out = w.output.channels;
-  int left = w.input.positions();
-  for (; left >= 4; left -= 4) {
-    BackwardPixels4(d_output, out, filter, in, columns, lanes, d_input);
-    d_output += 4 * out;
-    d_input += 4 * in;
-  }
-  for (; left > 0; --left) {
-    Quad<float> sums;
-    sums.Fill(0.0f);
-    AddFilters(d_output, out, filter, columns.tap, columns.first, lanes, &sums);
-    sums.AddTo(lanes.count, d_input);
-    d_output += out;
-    d_input += in;
-  }
-}
-
-// Gathers what reaches the input at (row, column) from all outputs over it.
-template <typename Weight, typename Lanes>
+// Gathers what reaches the input at (row, column) from all outputs over it, in
+// the first `lanes` of four channels.
+template <typename Weight>
 Quad<float> BackwardPixel(const Window& w, const float* d_output,
                           const Rows<Weight>& filter, int row, int column,
-                          const Columns& columns, const Lanes& lanes) {
+                          const Columns& columns, int lanes) {
   const int out = w.output.channels;
   const Range ys = OutputsOver(row, w.kernel_height, w.stride_height, w.pad_top,
                                w.output.height);
@@ -115,27 +93,28 @@ Quad<float> BackwardPixel(const Window& w, const float* d_output,
     const int k = row + w.pad_top - y * w.stride_height;
     for (int x = xs.begin; x < xs.end; ++x) {
       const int l = column + w.pad_left - x * w.stride_width;
-      AddFilters(d_output + (y * w.output.width + x) * out, out, filter,
-                 w.taps() * columns.tap,
-                 (k * w.kernel_width + l) * columns.tap + columns.first, lanes,
-                 &sums);
+      const float* from = d_output + (y * w.output.width + x) * out;
+      const int row_size = w.taps() * columns.tap;
+      const int offset = (k * w.kernel_width + l) * columns.tap + columns.first;
+      if (lanes == 4) {
+        AddFilters(from, out, filter, row_size, offset, FourLanes(), &sums);
+      } else {
+        AddFilters(from, out, filter, row_size, offset, SomeLanes(lanes),
+                   &sums);
+      }
     }
   }
   return sums;
 }
 
-template <typename Weight, typename Lanes>
-void BackwardBlock(const Window& w, const float* d_output,
-                   const Rows<Weight>& filter, const Columns& columns,
-                   const Lanes& lanes, float* d_input) {
-  if (w.pointwise()) {
-    BackwardPointwise(w, d_output, filter, columns, lanes, d_input);
-    return;
-  }
+template <typename Weight>
+void BackwardPixels(const Window& w, const float* d_output,
+                    const Rows<Weight>& filter, const Columns& columns,
+                    int lanes, float* d_input) {
   for (int row = 0; row < w.input.height; ++row) {
     for (int column = 0; column < w.input.width; ++column) {
       BackwardPixel(w, d_output, filter, row, column, columns, lanes)
-          .AddTo(lanes.count, d_input);
+          .AddTo(lanes, d_input);
       d_input += w.input.channels;
     }
   }
@@ -155,17 +134,26 @@ Rows<Weight> ColumnsOf(const Window& w, const Rows<Weight>& filter, int first,
   return Rows<Weight>(filter.patch, nullptr, Channels());
 }
 
-template <typename Weight, typename Lanes>
-void BackwardChannels(const Window& w, const float* d_output,
-                      const Rows<Weight>& filter, int first, const Lanes& lanes,
-                      float* d_input) {
-  if (filter.inputs.count == 0) {
-    const Columns columns = {w.input.channels, first};
-    BackwardBlock(w, d_output, filter, columns, lanes, d_input + first);
-  } else {
-    const Columns columns = {kPatched, 0};
-    BackwardBlock(w, d_output, ColumnsOf(w, filter, first, lanes.count),
-                  columns, lanes, d_input + first);
+template <typename Weight>
+void BackwardPointwise(const Window& w, const float* d_output,
+                       const Rows<Weight>& filter, const Columns& columns,
+                       float* d_input) {
+  const int in = w.input.channels;
+  const int out = w.output.channels;
+  int left = w.input.positions();
+  for (; left >= 4; left -= 4) {
+    BackwardPixels4(d_output, out, filter, in, columns, d_input);
+    d_output += 4 * out;
+    d_input += 4 * in;
+  }
+  for (; left > 0; --left) {
+    Quad<float> sums;
+    sums.Fill(0.0f);
+    AddFilters(d_output, out, filter, columns.tap, columns.first, FourLanes(),
+               &sums);
+    sums.AddTo(4, d_input);
+    d_output += out;
+    d_input += in;
   }
 }
 
@@ -173,12 +161,17 @@ template <typename Weight>
 void BackwardInput(const Window& window, const float* d_output,
                    const Rows<Weight>& filter, float* d_input) {
   const int in = window.input.channels;
-  int c = 0;
-  for (; c + 4 <= in; c += 4) {
-    BackwardChannels(window, d_output, filter, c, FourLanes(), d_input);
-  }
-  if (c < in) {
-    BackwardChannels(window, d_output, filter, c, SomeLanes(in - c), d_input);
+  for (int c = 0; c < in; c += 4) {
+    const int lanes = in - c < 4 ? in - c : 4;
+    const bool patched = filter.inputs.count > 0;
+    const Columns columns = {patched ? kPatched : in, patched ? 0 : c};
+    const Rows<Weight> rows =
+        patched ? ColumnsOf(window, filter, c, lanes) : filter;
+    if (window.pointwise() && lanes == 4) {
+      BackwardPointwise(window, d_output, rows, columns, d_input + c);
+    } else {
+      BackwardPixels(window, d_output, rows, columns, lanes, d_input + c);
+    }
   }
 }
 

@@ -7,10 +7,9 @@ namespace tinytrain {
 namespace {
 
 // Four filters, of which the last may repeat, and their biases.
-template <typename Acc, typename Weight>
 struct FilterBlock {
-  const Weight* row[4];
-  Quad<Acc> bias;
+  const float* row[4];
+  Quad<float> bias;
 };
 
 // The part of the filters that lies over the input: `rows` pieces of `count`
@@ -24,29 +23,27 @@ struct Pieces {
 };
 
 // Computes four outputs whose inputs lie `pixel_step` apart.
-template <typename Acc, typename Input, typename Weight>
-TINYTRAIN_INLINE void ForwardPixels4(const Input* input, int pixel_step,
-                                     const FilterBlock<Acc, Weight>& block,
+TINYTRAIN_INLINE void ForwardPixels4(const float* input, int pixel_step,
+                                     const FilterBlock& block,
                                      const Pieces& pieces, int lanes,
-                                     int channels, Acc* output) {
-  Quad<Acc> s0 = block.bias, s1 = s0, s2 = s0, s3 = s0;
+                                     int channels, float* output) {
+  Quad<float> s0 = block.bias, s1 = s0, s2 = s0, s3 = s0;
   int begin = pieces.filter_begin;
   for (int k = pieces.rows; k > 0; --k) {
-    const Weight* w0 = block.row[0] + begin;
-    const Weight* w1 = block.row[1] + begin;
-    const Weight* w2 = block.row[2] + begin;
-    const Weight* w3 = block.row[3] + begin;
-    const Input* x0 = input;
-    const Input* x1 = x0 + pixel_step;
-    const Input* x2 = x1 + pixel_step;
-    const Input* x3 = x2 + pixel_step;
-    for (const Input* end = x0 + pieces.count; x0 != end;) {
-      const Quad<Acc> w = {static_cast<Acc>(*w0++), static_cast<Acc>(*w1++),
-                           static_cast<Acc>(*w2++), static_cast<Acc>(*w3++)};
-      s0.AddProduct(static_cast<Acc>(*x0++), w);
-      s1.AddProduct(static_cast<Acc>(*x1++), w);
-      s2.AddProduct(static_cast<Acc>(*x2++), w);
-      s3.AddProduct(static_cast<Acc>(*x3++), w);
+    const float* w0 = block.row[0] + begin;
+    const float* w1 = block.row[1] + begin;
+    const float* w2 = block.row[2] + begin;
+    const float* w3 = block.row[3] + begin;
+    const float* x0 = input;
+    const float* x1 = x0 + pixel_step;
+    const float* x2 = x1 + pixel_step;
+    const float* x3 = x2 + pixel_step;
+    for (const float* end = x0 + pieces.count; x0 != end;) {
+      const Quad<float> w = {*w0++, *w1++, *w2++, *w3++};
+      s0.AddProduct(*x0++, w);
+      s1.AddProduct(*x1++, w);
+      s2.AddProduct(*x2++, w);
+      s3.AddProduct(*x3++, w);
     }
     input += pieces.input_step;
     begin += pieces.filter_step;
@@ -58,23 +55,20 @@ TINYTRAIN_INLINE void ForwardPixels4(const Input* input, int pixel_step,
 }
 
 // The same of one output.
-template <typename Acc, typename Input, typename Weight>
-TINYTRAIN_INLINE void ForwardPixel(const Input* input,
-                                   const FilterBlock<Acc, Weight>& block,
+TINYTRAIN_INLINE void ForwardPixel(const float* input, const FilterBlock& block,
                                    const Pieces& pieces, int lanes,
-                                   Acc* output) {
-  Quad<Acc> sums = block.bias;
+                                   float* output) {
+  Quad<float> sums = block.bias;
   int begin = pieces.filter_begin;
   for (int k = pieces.rows; k > 0; --k) {
-    const Weight* w0 = block.row[0] + begin;
-    const Weight* w1 = block.row[1] + begin;
-    const Weight* w2 = block.row[2] + begin;
-    const Weight* w3 = block.row[3] + begin;
-    const Input* x = input;
-    for (const Input* end = x + pieces.count; x != end;) {
-      const Quad<Acc> w = {static_cast<Acc>(*w0++), static_cast<Acc>(*w1++),
-                           static_cast<Acc>(*w2++), static_cast<Acc>(*w3++)};
-      sums.AddProduct(static_cast<Acc>(*x++), w);
+    const float* w0 = block.row[0] + begin;
+    const float* w1 = block.row[1] + begin;
+    const float* w2 = block.row[2] + begin;
+    const float* w3 = block.row[3] + begin;
+    const float* x = input;
+    for (const float* end = x + pieces.count; x != end;) {
+      const Quad<float> w = {*w0++, *w1++, *w2++, *w3++};
+      sums.AddProduct(*x++, w);
     }
     input += pieces.input_step;
     begin += pieces.filter_step;
@@ -83,10 +77,8 @@ TINYTRAIN_INLINE void ForwardPixel(const Input* input,
 }
 
 // Computes four channels of all outputs, or the first `lanes` of them.
-template <typename Acc, typename Input, typename Weight>
-void ForwardBlock(const Window& w, const Input* input,
-                  const FilterBlock<Acc, Weight>& block, int lanes,
-                  Acc* output) {
+void ForwardBlock(const Window& w, const float* input, const FilterBlock& block,
+                  int lanes, float* output) {
   const int in = w.input.channels;
   const int out = w.output.channels;
   const Range inside = OutputsInside(w.kernel_width, w.stride_width, w.pad_left,
@@ -101,7 +93,7 @@ void ForwardBlock(const Window& w, const Input* input,
     for (int x = 0; x < w.output.width;) {
       const int left = x * w.stride_width - w.pad_left;
       const Range columns = TapsInside(left, w.kernel_width, w.input.width);
-      const Input* from =
+      const float* from =
           input +
           ((top + rows.begin) * w.input.width + left + columns.begin) * in;
       pieces.count = columns.size() * in;
@@ -131,7 +123,7 @@ void Conv2DForward(const Window& window, const float* input,
   RowReader<float> biases(bias, 1);
   for (int f = 0; f < channels; f += 4) {
     const int lanes = channels - f < 4 ? channels - f : 4;
-    FilterBlock<float, float> block;
+    FilterBlock block;
     float values[4];
     for (int i = 0; i < 4; ++i) {
       block.row[i] = i < lanes ? rows.Next() : block.row[i - 1];

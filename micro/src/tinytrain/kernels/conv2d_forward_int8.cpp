@@ -2,6 +2,7 @@
 
 #include "tinytrain/kernels/activation.h"
 #include "tinytrain/kernels/conv2d.h"
+#include "tinytrain/kernels/for_speed.h"
 #include "tinytrain/kernels/pairs.h"
 #include "tinytrain/kernels/taps.h"
 

@@ -10,9 +10,9 @@ namespace {
 // it, whose taps run in reverse; the taps are the same again `stride` inputs
 // further on, with the next outputs. Positions of d_output are `from_depth`
 // numbers apart.
-template <typename Weight, typename Lanes>
+template <typename Weight>
 void BackwardPanel(const Window& w, const float* d_output, int from_depth,
-                   const Weight* panel, const Lanes& lanes, float* d_input) {
+                   const Weight* panel, int lanes, float* d_input) {
   const int depth = w.input.channels;
   const int stride = w.stride_width;
   TapWalk walk;
@@ -39,16 +39,16 @@ void BackwardPanel(const Window& w, const float* d_output, int from_depth,
         Quad<float> sum0;
         sum0.Fill(0.0f);
         // Neither end cuts a tap off.
-        if (l + stride >= w.kernel_width && xs.end < w.output.width &&
-            column + stride < w.input.width) {
+        if (lanes == kPanelChannels && l + stride >= w.kernel_width &&
+            xs.end < w.output.width && column + stride < w.input.width) {
           Quad<float> sum1 = sum0;
-          AddTaps2(from, from_depth, taps, walk, lanes, &sum0, &sum1);
-          sum0.AddTo(lanes.count, to);
-          sum1.AddTo(lanes.count, to + stride * depth);
+          AddTaps2(from, from_depth, taps, walk, &sum0, &sum1);
+          sum0.AddTo(kPanelChannels, to);
+          sum1.AddTo(kPanelChannels, to + stride * depth);
           column += 2 * stride;
         } else {
           AddTaps1(from, taps, walk, lanes, &sum0);
-          sum0.AddTo(lanes.count, to);
+          sum0.AddTo(lanes, to);
           column += stride;
         }
       }
@@ -63,15 +63,9 @@ void BackwardInput(const Window& window, const float* d_output,
   const int channels = window.input.channels;
   Panel<Weight> panel(window, filter, scratch);
   for (int c = 0; c < channels; c += kPanelChannels) {
-    if (c + kPanelChannels <= channels) {
-      const FourLanes four = {};
-      BackwardPanel(window, d_output + c, channels, panel.Pack(c, four), four,
-                    d_input + c);
-    } else {
-      const SomeLanes some(channels - c);
-      BackwardPanel(window, d_output + c, channels, panel.Pack(c, some), some,
-                    d_input + c);
-    }
+    const int left = channels - c;
+    BackwardPanel(window, d_output + c, channels, panel.Pack(c),
+                  left < kPanelChannels ? left : kPanelChannels, d_input + c);
   }
 }
 
@@ -123,16 +117,11 @@ void DepthwiseConv2DBackwardInPlace(const Window& window,
   float* const plane = static_cast<float*>(scratch);
   Panel<int8_t> panel(window, filter, plane + kPanelChannels * positions);
   for (int c = 0; c < channels; c += kPanelChannels) {
-    const SomeLanes some(channels - c);
-    TakeChannels(positions, channels, some.count, gradient + c, plane);
-    if (some.count == kPanelChannels) {
-      const FourLanes four = {};
-      BackwardPanel(window, plane, kPanelChannels, panel.Pack(c, four), four,
-                    gradient + c);
-    } else {
-      BackwardPanel(window, plane, kPanelChannels, panel.Pack(c, some), some,
-                    gradient + c);
-    }
+    const int left = channels - c;
+    const int lanes = left < kPanelChannels ? left : kPanelChannels;
+    TakeChannels(positions, channels, lanes, gradient + c, plane);
+    BackwardPanel(window, plane, kPanelChannels, panel.Pack(c), lanes,
+                  gradient + c);
   }
 }
 

@@ -7,9 +7,8 @@ namespace tinytrain {
 namespace {
 
 // Computes the channels of one panel.
-template <typename Acc, typename Input, typename Weight, typename Lanes>
-void ForwardPanel(const Window& w, const Input* input, const Weight* panel,
-                  const Quad<Acc>& bias, const Lanes& lanes, Acc* output) {
+void ForwardPanel(const Window& w, const float* input, const float* panel,
+                  const Quad<float>& bias, int lanes, float* output) {
   const int depth = w.input.channels;
   const int pair = w.stride_width * depth;
   const Range inside = OutputsInside(w.kernel_width, w.stride_width, w.pad_left,
@@ -22,19 +21,18 @@ void ForwardPanel(const Window& w, const Input* input, const Weight* panel,
   for (int y = 0; y < w.output.height; ++y) {
     const int top = y * w.stride_height - w.pad_top;
     const Range rows = TapsInside(top, w.kernel_height, w.input.height);
-    const Input* input_row = input + (top + rows.begin) * walk.source_row;
-    const Weight* panel_row = panel + rows.begin * walk.panel_row;
+    const float* input_row = input + (top + rows.begin) * walk.source_row;
+    const float* panel_row = panel + rows.begin * walk.panel_row;
     walk.rows = rows.size();
     for (int x = 0; x < w.output.width;) {
       const int left = x * w.stride_width - w.pad_left;
-      Quad<Acc> sum0 = bias;
-      if (x >= inside.begin && x + 2 <= inside.end) {
-        Quad<Acc> sum1 = bias;
+      Quad<float> sum0 = bias;
+      if (lanes == kPanelChannels && x >= inside.begin && x + 2 <= inside.end) {
+        Quad<float> sum1 = bias;
         walk.columns = w.kernel_width;
-        AddTaps2(input_row + left * depth, pair, panel_row, walk, lanes, &sum0,
-                 &sum1);
-        sum0.Store(lanes.count, output);
-        sum1.Store(lanes.count, output + depth);
+        AddTaps2(input_row + left * depth, pair, panel_row, walk, &sum0, &sum1);
+        sum0.Store(kPanelChannels, output);
+        sum1.Store(kPanelChannels, output + depth);
         output += 2 * depth;
         x += 2;
       } else {
@@ -43,7 +41,7 @@ void ForwardPanel(const Window& w, const Input* input, const Weight* panel,
         AddTaps1(input_row + (left + columns.begin) * depth,
                  panel_row + columns.begin * kPanelChannels, walk, lanes,
                  &sum0);
-        sum0.Store(lanes.count, output);
+        sum0.Store(lanes, output);
         output += depth;
         ++x;
       }
@@ -64,19 +62,13 @@ void DepthwiseConv2DForward(const Window& window, const float* input,
   Panel<float> panel(window, filter, scratch);
   RowReader<float> biases(bias, 1);
   for (int c = 0; c < channels; c += kPanelChannels) {
-    const FourLanes four = {};
-    const SomeLanes some(channels - c);
+    const int left = channels - c;
+    const int lanes = left < kPanelChannels ? left : kPanelChannels;
     float values[kPanelChannels] = {0.0f, 0.0f, 0.0f, 0.0f};
-    for (int i = 0; i < some.count; ++i) values[i] = biases.NextValue();
+    for (int i = 0; i < lanes; ++i) values[i] = biases.NextValue();
     Quad<float> start;
-    start.Load(values, four);
-    if (some.count == kPanelChannels) {
-      ForwardPanel(window, input + c, panel.Pack(c, four), start, four,
-                   output + c);
-    } else {
-      ForwardPanel(window, input + c, panel.Pack(c, some), start, some,
-                   output + c);
-    }
+    start.Load(values, FourLanes());
+    ForwardPanel(window, input + c, panel.Pack(c), start, lanes, output + c);
   }
 }
 

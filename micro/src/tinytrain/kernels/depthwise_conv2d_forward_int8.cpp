@@ -152,8 +152,8 @@ class Ring {
 };
 
 // Sums up an output row of one channel, some sums too many at its end. kWords
-// is that of the window or, where a loop has to do, 0; kStride the stride, or 0
-// where it is neither 1 nor 2.
+// is that of the window and kStride its stride; both are 0 where a loop has to
+// do.
 template <int kWords, int kStride>
 TINYTRAIN_NOINLINE void SumRow(const Window& w, const Ring& ring,
                                const uint32_t* taps, int32_t bias,
@@ -196,12 +196,11 @@ typedef void (*RowFunction)(const Window&, const Ring&, const uint32_t*,
 
 template <int kWords>
 RowFunction OfStride(int stride) {
-  return stride == 1   ? SumRow<kWords, 1>
-         : stride == 2 ? SumRow<kWords, 2>
-                       : SumRow<kWords, 0>;
+  return stride == 1 ? SumRow<kWords, 1> : SumRow<kWords, 2>;
 }
 
 RowFunction RowFunctionOf(const Window& w) {
+  if (w.stride_width > 2) return SumRow<0, 0>;
   switch (w.kernel_width) {
     case 3:
       return OfStride<2>(w.stride_width);

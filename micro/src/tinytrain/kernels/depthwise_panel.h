@@ -22,8 +22,8 @@ class Panel {
         panel_(static_cast<Weight*>(scratch)) {}
 
   // Calls come in the order of the channels.
-  template <typename Lanes>
-  const Weight* Pack(int first, const Lanes& lanes) {
+  TINYTRAIN_NOINLINE const Weight* Pack(int first) {
+    const SomeLanes lanes(channels_ - first);
     const Weight* from = filter_.base + first;
     Weight* to = panel_;
     for (int t = taps_; t > 0; --t) {
@@ -64,21 +64,20 @@ struct TapWalk {
 };
 
 // Sums over the taps of two results whose sources are `pair` apart.
-template <typename Acc, typename Source, typename Weight, typename Lanes>
-TINYTRAIN_INLINE void AddTaps2(const Source* source, int pair,
+template <typename Weight>
+TINYTRAIN_INLINE void AddTaps2(const float* source, int pair,
                                const Weight* panel, const TapWalk& walk,
-                               const Lanes& lanes, Quad<Acc>* sum0,
-                               Quad<Acc>* sum1) {
-  Quad<Acc> s0 = *sum0, s1 = *sum1;
+                               Quad<float>* sum0, Quad<float>* sum1) {
+  Quad<float> s0 = *sum0, s1 = *sum1;
   for (int k = walk.rows; k > 0; --k) {
-    const Source* x0 = source;
-    const Source* x1 = source + pair;
+    const float* x0 = source;
+    const float* x1 = source + pair;
     const Weight* w = panel;
     for (int l = walk.columns; l > 0; --l) {
-      Quad<Acc> a, b, weights;
+      Quad<float> a, b, weights;
       weights.Load(w, FourLanes());
-      a.Load(x0, lanes);
-      b.Load(x1, lanes);
+      a.Load(x0, FourLanes());
+      b.Load(x1, FourLanes());
       s0.AddProduct(a, weights);
       s1.AddProduct(b, weights);
       x0 += walk.source_column;
@@ -93,16 +92,16 @@ TINYTRAIN_INLINE void AddTaps2(const Source* source, int pair,
 }
 
 // The same of one result.
-template <typename Acc, typename Source, typename Weight, typename Lanes>
-TINYTRAIN_INLINE void AddTaps1(const Source* source, const Weight* panel,
-                               const TapWalk& walk, const Lanes& lanes,
-                               Quad<Acc>* sum) {
-  Quad<Acc> s = *sum;
+template <typename Weight, typename Lanes>
+TINYTRAIN_INLINE void AddTaps(const float* source, const Weight* panel,
+                              const TapWalk& walk, const Lanes& lanes,
+                              Quad<float>* sum) {
+  Quad<float> s = *sum;
   for (int k = walk.rows; k > 0; --k) {
-    const Source* x = source;
+    const float* x = source;
     const Weight* w = panel;
     for (int l = walk.columns; l > 0; --l) {
-      Quad<Acc> a, weights;
+      Quad<float> a, weights;
       weights.Load(w, FourLanes());
       a.Load(x, lanes);
       s.AddProduct(a, weights);
@@ -113,6 +112,25 @@ TINYTRAIN_INLINE void AddTaps1(const Source* source, const Weight* panel,
     panel += walk.panel_row;
   }
   *sum = s;
+}
+
+template <typename Weight>
+TINYTRAIN_NOINLINE void AddSomeTaps(const float* source, const Weight* panel,
+                                    const TapWalk& walk, int lanes,
+                                    Quad<float>* sum) {
+  AddTaps(source, panel, walk, SomeLanes(lanes), sum);
+}
+
+// The same of the first `lanes` channels of a panel.
+template <typename Weight>
+TINYTRAIN_INLINE void AddTaps1(const float* source, const Weight* panel,
+                               const TapWalk& walk, int lanes,
+                               Quad<float>* sum) {
+  if (lanes == kPanelChannels) {
+    AddTaps(source, panel, walk, FourLanes(), sum);
+  } else {
+    AddSomeTaps(source, panel, walk, lanes, sum);
+  }
 }
 
 }  // namespace tinytrain

@@ -1,8 +1,6 @@
 #ifndef TINYTRAIN_KERNELS_MULTIPLY_ADD_H_
 #define TINYTRAIN_KERNELS_MULTIPLY_ADD_H_
 
-#include <stdint.h>
-
 #include <cmath>
 
 // Cores whose compiler optimises for size must still keep a tile in registers.
@@ -18,11 +16,6 @@ namespace tinytrain {
 // -mfma a slow library call.
 TINYTRAIN_INLINE float MultiplyAdd(float a, float b, float sum) {
   return std::fma(a, b, sum);
-}
-
-// Of int8 values.
-TINYTRAIN_INLINE int32_t MultiplyAdd(int32_t a, int32_t b, int32_t sum) {
-  return sum + a * b;
 }
 
 }  // namespace tinytrain

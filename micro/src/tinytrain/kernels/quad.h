@@ -14,7 +14,9 @@ struct FourLanes {
   static const int offset3 = 3;
 };
 
-// or fewer; the first is then read again for each that is not.
+// or fewer; the first is then read again for each that is not. There are at
+// most three such channels in a layer: kernels have no tiles of several
+// positions for them, which would be as large again as for the others.
 struct SomeLanes {
   int count;
   int offset1;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "tinytrain/kernels/for_speed.h"
+
 namespace tinytrain {
 namespace {
 
@@ -62,9 +64,9 @@ TINYTRAIN_INLINE void StoreScaled(const Scale& scale, int zero_point, int low,
 Factor EncodeFactor(double real) {
   Factor factor = {0, 0};
   const double fraction = std::frexp(real, &factor.shift);
-  const int64_t rounded =
-      static_cast<int64_t>(std::floor(fraction * 2147483648.0 + 0.5));
-  const bool carries = rounded == int64_t{1} << 31;
+  // Real numbers are not negative, so this rounds down.
+  const uint32_t rounded = static_cast<uint32_t>(fraction * 2147483648.0 + 0.5);
+  const bool carries = rounded == uint32_t{1} << 31;
   factor.multiplier = carries ? 1 << 30 : static_cast<int32_t>(rounded);
   if (carries) ++factor.shift;
   const Factor zero = {0, 0};

@@ -34,21 +34,18 @@ TINYTRAIN_INLINE void LoadValues(const Input* from, int zero_point,
 }
 
 // What one tap of a window sees: a rectangle of outputs, and the input that
-// lies under each.
-template <typename Input>
-struct TapView {
-  const Input* input;
-  const float* d_output;
+// lies under each. Places and steps are in values.
+struct TapRectangle {
   int rows;
   int columns;
-  int input_row;  // Steps, in values.
+  int input_begin;
+  int input_row;
   int input_column;
+  int d_output_begin;
   int d_output_row;
   int d_output_column;
-  int zero_point;  // Of stored numbers.
 
-  TapView(const Window& w, int k, int l, const Input* inputs, int zero,
-          const float* d_outputs) {
+  TINYTRAIN_NOINLINE TapRectangle(const Window& w, int k, int l) {
     const int in = w.input.channels;
     const int out = w.output.channels;
     const Range ys = OutputsOfTap(k, w.stride_height, w.pad_top, w.input.height,
@@ -57,20 +54,31 @@ struct TapView {
                                   w.output.width);
     const int row = ys.begin * w.stride_height - w.pad_top + k;
     const int column = xs.begin * w.stride_width - w.pad_left + l;
-    zero_point = zero;
     rows = ys.size();
     columns = xs.size();
-    input = inputs;
-    d_output = d_outputs;
-    if (rows > 0 && columns > 0) {
-      input += (row * w.input.width + column) * in;
-      d_output += (ys.begin * w.output.width + xs.begin) * out;
-    }
+    const bool is_empty = rows == 0 || columns == 0;
+    input_begin = is_empty ? 0 : (row * w.input.width + column) * in;
     input_row = w.stride_height * w.input.width * in;
     input_column = w.stride_width * in;
+    d_output_begin =
+        is_empty ? 0 : (ys.begin * w.output.width + xs.begin) * out;
     d_output_row = w.output.width * out;
     d_output_column = out;
   }
+};
+
+template <typename Input>
+struct TapView : TapRectangle {
+  const Input* input;
+  const float* d_output;
+  int zero_point;  // Of stored numbers.
+
+  TapView(const Window& w, int k, int l, const Input* inputs, int zero,
+          const float* d_outputs)
+      : TapRectangle(w, k, l),
+        input(inputs + input_begin),
+        d_output(d_outputs + d_output_begin),
+        zero_point(zero) {}
 };
 
 }  // namespace tinytrain

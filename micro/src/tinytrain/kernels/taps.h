@@ -1,8 +1,11 @@
 #ifndef TINYTRAIN_KERNELS_TAPS_H_
 #define TINYTRAIN_KERNELS_TAPS_H_
 
+#include "tinytrain/kernels/multiply_add.h"
 #include "tinytrain/shape.h"
 
+// Those that a kernel asks once for an axis or a tap are functions: as part of
+// each they would be larger than its loops.
 namespace tinytrain {
 
 // From `begin` to before `end`; empty when they are equal.
@@ -37,15 +40,16 @@ inline Range OutputsOver(int i, int kernel, int stride, int pad, int outputs) {
 }
 
 // The outputs for which one tap lies over an axis of `size` values.
-inline Range OutputsOfTap(int tap, int stride, int pad, int size, int outputs) {
+TINYTRAIN_NOINLINE inline Range OutputsOfTap(int tap, int stride, int pad,
+                                             int size, int outputs) {
   return Clipped(
       CeilDivide(pad - tap, stride),
       size + pad - tap <= 0 ? 0 : (size + pad - tap - 1) / stride + 1, outputs);
 }
 
 // The outputs whose windows lie over the axis with all their taps.
-inline Range OutputsInside(int kernel, int stride, int pad, int size,
-                           int outputs) {
+TINYTRAIN_NOINLINE inline Range OutputsInside(int kernel, int stride, int pad,
+                                              int size, int outputs) {
   const int room = size + pad - kernel;
   return Clipped(CeilDivide(pad, stride), room < 0 ? 0 : room / stride + 1,
                  outputs);

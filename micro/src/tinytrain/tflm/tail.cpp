@@ -37,6 +37,11 @@ Status Tail::Open(const void* options, size_t options_size, const void* blob,
     status.available = feature_count;
     return status;
   }
+  const format::Tensor& input = model_.tensor(0);
+  if (is_int8() && (input.scale != options_->scale ||
+                    input.zero_point != options_->zero_point)) {
+    return Status::Error(Code::kWrongModel);
+  }
   setup_.classes = static_cast<uint16_t>(model_.head().max_way);
   setup_.optimizer = static_cast<Optimizer>(options_->optimizer);
   status = CheckSetup(model_, setup_);
@@ -78,8 +83,10 @@ Status Tail::Begin(uint32_t classes, const Rates& rates) {
   return status;
 }
 
-// What the trainer reads, behind its region `work`.
-const float* Tail::Sample() {
+// What the trainer reads: stored numbers as they are, or floats behind its
+// region `work`.
+const void* Tail::Sample() {
+  if (is_int8()) return features_;
   float* const sample = reinterpret_cast<float*>(scratch_ + work_bytes_);
   const uint32_t count = feature_count();
   for (uint32_t i = 0; i < count; ++i) {

@@ -81,9 +81,10 @@ class Tail {
   Status Choose(Selection* selection);
 
  private:
-  uint32_t SampleBytes() const { return feature_count() * 4; }
+  bool is_int8() const { return model_.tensor(0).type == format::kInt8; }
+  uint32_t SampleBytes() const { return is_int8() ? 0 : feature_count() * 4; }
   Status PlanOfBlob();
-  const float* Sample();
+  const void* Sample();
   Status Observe(uint32_t label);
   Status Do(Phase phase, uint32_t label, float* logits, Answer* answer);
 
@@ -94,7 +95,7 @@ class Tail {
   uint32_t persistent_bytes_;
   uint32_t work_bytes_;
   uint8_t* persistent_;
-  uint8_t* scratch_;  // work | sample
+  uint8_t* scratch_;  // work | sample, of a float32 tail
   const int8_t* features_;
   bool is_new_;  // No scoring has begun.
 };

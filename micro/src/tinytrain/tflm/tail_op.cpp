@@ -16,8 +16,6 @@ Tail* TailOf(const int32_t* status) {
 
 }  // namespace tinytrain
 
-// In here the names of TensorFlow Lite Micro are found in whichever of its
-// namespaces they are.
 namespace tflite {
 namespace micro {
 namespace tinytrain_op {
@@ -38,52 +36,6 @@ struct Operator {
   void* persistent;
   int scratch;  // Number of the scratch buffer.
 };
-
-#if TINYTRAIN_TFLM == 1
-void* Allocate(TfLiteContext* context, size_t bytes) {
-  return context->AllocatePersistentBuffer(context, bytes);
-}
-TfLiteStatus RequestScratch(TfLiteContext* context, size_t bytes, int* number) {
-  return context->RequestScratchBufferInArena(context, bytes, number);
-}
-void* Scratch(TfLiteContext* context, int number) {
-  return context->GetScratchBuffer(context, number);
-}
-TfLiteEvalTensor* Tensor(TfLiteContext* context, int number) {
-  return context->GetEvalTensor(context, number);
-}
-#define TINYTRAIN_LOG(context, ...) (context)->ReportError(context, __VA_ARGS__)
-#else
-void* Allocate(TfLiteContext* context, size_t bytes) {
-  return GetMicroContext(context)->AllocatePersistentBuffer(bytes);
-}
-TfLiteStatus RequestScratch(TfLiteContext* context, size_t bytes, int* number) {
-  return GetMicroContext(context)->RequestScratchBufferInArena(bytes, number);
-}
-void* Scratch(TfLiteContext* context, int number) {
-  return GetMicroContext(context)->GetScratchBuffer(number);
-}
-TfLiteEvalTensor* Tensor(TfLiteContext* context, int number) {
-  return GetMicroContext(context)->GetEvalTensor(number);
-}
-#define TINYTRAIN_LOG(context, ...) MicroPrintf(__VA_ARGS__)
-#endif
-
-TfLiteEvalTensor* Input(TfLiteContext* context, TfLiteNode* node, int i) {
-  return Tensor(context, node->inputs->data[i]);
-}
-
-TfLiteEvalTensor* Output(TfLiteContext* context, TfLiteNode* node, int i) {
-  return Tensor(context, node->outputs->data[i]);
-}
-
-uint32_t Size(const TfLiteEvalTensor* tensor) {
-  uint32_t size = 1;
-  for (int i = 0; i < tensor->dims->size; ++i) {
-    size *= static_cast<uint32_t>(tensor->dims->data[i]);
-  }
-  return size;
-}
 
 bool Is(const TfLiteEvalTensor* tensor, TfLiteType type, uint32_t least) {
   return tensor != nullptr && tensor->type == type && Size(tensor) >= least;

@@ -1,8 +1,8 @@
 #ifndef TINYTRAIN_TFLM_TAIL_OP_H_
 #define TINYTRAIN_TFLM_TAIL_OP_H_
 
+#include "tinytrain/tflm/op_calls.h"
 #include "tinytrain/tflm/tail.h"
-#include "tinytrain/tflm/tflm.h"
 
 #if TINYTRAIN_TFLM
 
@@ -44,12 +44,6 @@ Tail* TailOf(const int32_t* status);
 namespace tflite {
 namespace micro {
 namespace tinytrain_op {
-
-#if TINYTRAIN_TFLM == 1
-typedef TfLiteRegistration Registration;
-#else
-typedef TFLMRegistration Registration;
-#endif
 
 Registration TailRegistration();
 

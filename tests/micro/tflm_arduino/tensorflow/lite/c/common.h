@@ -8,7 +8,12 @@
 
 enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
 
-enum TfLiteType { kTfLiteFloat32 = 1, kTfLiteInt32 = 2, kTfLiteInt8 = 9 };
+enum TfLiteType {
+  kTfLiteFloat32 = 1,
+  kTfLiteInt32 = 2,
+  kTfLiteInt16 = 7,
+  kTfLiteInt8 = 9,
+};
 
 struct TfLiteIntArray {
   int size;
@@ -18,6 +23,7 @@ struct TfLiteIntArray {
 union TfLitePtrUnion {
   float* f;
   int32_t* i32;
+  int16_t* i16;
   int8_t* int8;
 };
 
