@@ -30,10 +30,16 @@ uint64_t BackwardScratchBytes(const Model& model,
 
 // Weights of a layer, either in float32 or in integers.
 struct LayerRows {
-  Rows<float> filter;
-  Rows<float> bias;
-  Rows<int8_t> stored_filter;
-  Rows<int32_t> stored_bias;
+  union {
+    Rows<float> filter;
+    Rows<int8_t> stored_filter;
+  };
+  union {
+    Rows<float> bias;
+    Rows<int32_t> stored_bias;
+  };
+
+  LayerRows() : filter(), bias() {}
 };
 
 // What an operation reads besides its window: numbers of the type of their
@@ -46,10 +52,14 @@ struct Operands {
   uint8_t* taps;  // Of max pooling; null when nothing is learned.
   uint8_t* mask;  // Of an activation; null when nothing is learned.
 
-  void GiveScratch(void* memory) {
+  // `stored` if the weights are integers.
+  void GiveScratch(void* memory, bool stored) {
     scratch = memory;
-    rows.filter.patch = static_cast<float*>(memory);
-    rows.stored_filter.patch = static_cast<int8_t*>(memory);
+    if (stored) {
+      rows.stored_filter.patch = static_cast<int8_t*>(memory);
+    } else {
+      rows.filter.patch = static_cast<float*>(memory);
+    }
   }
 };
 

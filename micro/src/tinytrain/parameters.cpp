@@ -275,7 +275,7 @@ Rows<T> Parameters::BiasOf(uint32_t layer, const T* base,
 
 LayerRows Parameters::rows(uint32_t layer) const {
   const Layer& record = model_->layer(layer);
-  LayerRows rows = {};
+  LayerRows rows;
   if (IsInt8(record)) {
     rows.stored_filter = FilterOf<int8_t>(layer, model_->stored_kernel(record),
                                           stored_slice(layer));

@@ -165,7 +165,9 @@ void Pass::ForwardOperation(uint32_t i) {
   if (!memory_->counts_only()) {
     void* output = memory_->At(ValueBlock(op.output));
     Operands operands = OperandsOf(i);
-    if (scratch > 0) operands.GiveScratch(memory_->At(ScratchBlock()));
+    if (scratch > 0) {
+      operands.GiveScratch(memory_->At(ScratchBlock()), ReadsInt8(model_, op));
+    }
     operands.input = op.input == reused ? output : Value(op.input);
     if (schedule_.KeepsInputs(i)) {
       CopyInputs(model_, op, operands.input, parameters_->channels(op.layer),

@@ -177,7 +177,10 @@ void Pass::Propagate(uint32_t i) {
       float* d_input = Gradient(op.input);
       if (first) memset(d_input, 0, GradientBytes(op.input));
       Operands operands = OperandsOf(i);
-      if (scratch > 0) operands.GiveScratch(memory_->At(ScratchBlock()));
+      if (scratch > 0) {
+        operands.GiveScratch(memory_->At(ScratchBlock()),
+                             ReadsInt8(model_, op));
+      }
       RunBackwardInput(model_, op, operands, Gradient(op.output), d_input);
     }
     if (scratch > 0) memory_->Release(ScratchBlock(), scratch);
@@ -200,7 +203,7 @@ void Pass::PropagateOver(uint32_t i) {
   memory_->Rename(GradientBlock(op.output), GradientBlock(op.input));
   if (!memory_->counts_only()) {
     Operands operands = OperandsOf(i);
-    operands.GiveScratch(memory_->At(ScratchBlock()));
+    operands.GiveScratch(memory_->At(ScratchBlock()), true);
     RunBackwardInPlace(model_, op, operands, Gradient(op.input));
   }
   memory_->Release(ScratchBlock(), scratch);
