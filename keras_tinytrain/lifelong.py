@@ -50,7 +50,8 @@ class LifelongLearner:
         classes: Number of classes so far.
 
     Raises:
-        ValueError: If the model is not as stated, or no layer trains.
+        ValueError: If the model is not as stated, no layer trains, or the
+            reservoir holds something.
 
     Example:
 
@@ -77,6 +78,11 @@ class LifelongLearner:
         max_way: int = WAY,
     ) -> None:
         boundary = _boundary(model, plan)
+        if reservoir is not None and len(reservoir):
+            raise ValueError(
+                "Expected an empty reservoir: its labels are those of "
+                f"another stream. Received: one of {len(reservoir)} samples"
+            )
         self.model, self.reservoir = model, reservoir
         self.replays, self.max_way, self.classes = replays, max_way, 0
         _, self._zero_point = boundary.input_stored
@@ -114,8 +120,11 @@ class LifelongLearner:
             None as long as there is one class.
 
         Raises:
-            ValueError: If the label is none of these, or there is no room.
+            ValueError: If the label is none of these, there is no room, the
+                feature is none, or training diverges: the model is then as
+                it was after the sample before.
         """
+        self._check(feature)
         if not 0 <= label <= self.classes or label == self.max_way:
             raise ValueError(
                 "Expected a label of a class before, or the next one, "
@@ -130,6 +139,7 @@ class LifelongLearner:
             features = np.concatenate([features, others])
             labels = np.concatenate([labels, theirs])
         loss = self._step(features, labels) if self.classes > 1 else None
+        self.model.set_class_vectors(self._vectors)
         if self.reservoir is not None:
             self.reservoir.add(feature, label)
         return loss
@@ -142,10 +152,24 @@ class LifelongLearner:
         tensors = self._tensors(features)
         labels = tf.constant(labels, tf.int32)
         loss = self._trainer.step(tensors, tensors, labels)["loss"]
+        total = float(tf.reduce_sum(self._trainer.vector.value))
+        if not math.isfinite(total):
+            raise ValueError(
+                f"Expected finite weights. Received: a sum of {total}, after "
+                f"a step with a loss of {loss}. Try a lower learning rate"
+            )
         slices, self._vectors = self._trainer.result()
         self._window.assign(slices)
-        self.model.set_class_vectors(self._vectors)
         return loss
+
+    def _check(self, feature: np.ndarray) -> None:
+        (spec,) = self._window.features_spec
+        if feature.shape != spec.shape[1:] or feature.dtype != np.int8:
+            raise ValueError(
+                "Expected a feature that `read` returned, int8 of shape "
+                f"{tuple(spec.shape[1:])}. Received: {feature.dtype} of shape "
+                f"{feature.shape}"
+            )
 
     def _add_class(self, features: np.ndarray) -> None:
         """Starts the vector of a class at its first sample."""
@@ -155,7 +179,6 @@ class LifelongLearner:
         self.classes += 1
         # The same task: the optimizer keeps what it knows of the others.
         self._trainer.start(self._vectors, task=self.model.plans_applied)
-        self.model.set_class_vectors(self._vectors)
 
     def _embed(self, features: np.ndarray) -> tf.Tensor:
         window = self._window

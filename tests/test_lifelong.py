@@ -156,6 +156,24 @@ def test_a_task_starts_afresh(source, task):
     assert watch(again, task, range(24)) == first
 
 
+def used_reservoir():
+    reservoir = Reservoir(2)
+    reservoir.add(np.zeros(1, np.int8), 0)
+    return reservoir
+
+
+def test_a_stream_that_diverges_leaves_the_model(source, task):
+    learner = build(source, stored=0, rate=1e38)
+    features = learner.read(task.images)
+    learner.observe(features[0], 0)
+    before = learner.model.get_weights()
+    with pytest.raises(ValueError, match="Expected finite weights"):
+        learner.observe(features[1], 1)
+    for old, new in zip(before, learner.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert all(np.isfinite(weight).all() for weight in before)
+
+
 def test_what_cannot_be_learned_is_refused(source, task):
     learner = build(source)
     feature = learner.read(task.images[:1])[0]
@@ -166,6 +184,13 @@ def test_what_cannot_be_learned_is_refused(source, task):
     watch(full, task, [0, 1])
     with pytest.raises(ValueError, match="below max_way=2"):
         full.observe(feature, 2)
+    for wrong in (task.images[0], feature.astype(np.float32), feature[:1]):
+        with pytest.raises(ValueError, match=r"Expected a feature"):
+            learner.observe(wrong, 0)
+    with pytest.raises(ValueError, match="Expected an empty reservoir"):
+        LifelongLearner(
+            learner.model, learner.model.plan, reservoir=used_reservoir()
+        )
     with pytest.raises(ValueError, match="a plan of 0 layers"):
         build(source, channels={})
     plan = learner.model.plan
