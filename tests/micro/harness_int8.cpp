@@ -96,10 +96,9 @@ void conv2d_with_inputs(const Window* window, const float* filter,
                         const float* slice, const uint16_t* index, int count,
                         float* patch, const float* input, float* output,
                         const float* d_output, float* d_input) {
-  Rows<float> rows(filter, slice, Channels());
-  rows.inputs.index = index;
-  rows.inputs.count = count;
-  rows.tap = window->input.channels;
+  const Channels inputs = {index, count};
+  Rows<float> rows(filter, slice, inputs);
+  rows.tap = count > 0 ? window->input.channels : 0;
   rows.patch = patch;
   Conv2DForward(*window, input, rows, Rows<float>(), output);
   Conv2DBackwardInput(*window, d_output, rows, d_input);

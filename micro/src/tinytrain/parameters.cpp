@@ -260,8 +260,7 @@ Rows<T> Parameters::FilterOf(uint32_t layer, const T* base,
   }
   // All inputs are all weights.
   if (!own.some_inputs()) return Rows<T>(slice, nullptr, Channels());
-  Rows<T> rows(base, slice, Channels());
-  rows.inputs = channels(layer);
+  Rows<T> rows(base, slice, channels(layer));
   rows.tap = static_cast<int>(model_->layer(layer).inputs);
   return rows;
 }

@@ -108,9 +108,10 @@ Quad<float> BackwardPixel(const Window& w, const float* d_output,
 }
 
 template <typename Weight>
-void BackwardPixels(const Window& w, const float* d_output,
-                    const Rows<Weight>& filter, const Columns& columns,
-                    int lanes, float* d_input) {
+TINYTRAIN_NOINLINE void BackwardPixels(const Window& w, const float* d_output,
+                                       const Rows<Weight>& filter,
+                                       const Columns& columns, int lanes,
+                                       float* d_input) {
   for (int row = 0; row < w.input.height; ++row) {
     for (int column = 0; column < w.input.width; ++column) {
       BackwardPixel(w, d_output, filter, row, column, columns, lanes)
@@ -122,8 +123,9 @@ void BackwardPixels(const Window& w, const float* d_output,
 
 // The weights of `count` channels from `first` on, with what is trained.
 template <typename Weight>
-Rows<Weight> ColumnsOf(const Window& w, const Rows<Weight>& filter, int first,
-                       int count) {
+TINYTRAIN_NOINLINE Rows<Weight> ColumnsOf(const Window& w,
+                                          const Rows<Weight>& filter, int first,
+                                          int count) {
   const int taps = w.taps();
   for (int f = 0; f < w.output.channels; ++f) {
     for (int t = 0; t < taps; ++t) {
@@ -135,9 +137,11 @@ Rows<Weight> ColumnsOf(const Window& w, const Rows<Weight>& filter, int first,
 }
 
 template <typename Weight>
-void BackwardPointwise(const Window& w, const float* d_output,
-                       const Rows<Weight>& filter, const Columns& columns,
-                       float* d_input) {
+TINYTRAIN_NOINLINE void BackwardPointwise(const Window& w,
+                                          const float* d_output,
+                                          const Rows<Weight>& filter,
+                                          const Columns& columns,
+                                          float* d_input) {
   const int in = w.input.channels;
   const int out = w.output.channels;
   int left = w.input.positions();
@@ -163,7 +167,7 @@ void BackwardInput(const Window& window, const float* d_output,
   const int in = window.input.channels;
   for (int c = 0; c < in; c += 4) {
     const int lanes = in - c < 4 ? in - c : 4;
-    const bool patched = filter.inputs.count > 0;
+    const bool patched = filter.tap > 0;
     const Columns columns = {patched ? kPatched : in, patched ? 0 : c};
     const Rows<Weight> rows =
         patched ? ColumnsOf(window, filter, c, lanes) : filter;

@@ -11,8 +11,9 @@ namespace {
 // further on, with the next outputs. Positions of d_output are `from_depth`
 // numbers apart.
 template <typename Weight>
-void BackwardPanel(const Window& w, const float* d_output, int from_depth,
-                   const Weight* panel, int lanes, float* d_input) {
+TINYTRAIN_NOINLINE void BackwardPanel(const Window& w, const float* d_output,
+                                      int from_depth, const Weight* panel,
+                                      int lanes, float* d_input) {
   const int depth = w.input.channels;
   const int stride = w.stride_width;
   TapWalk walk;

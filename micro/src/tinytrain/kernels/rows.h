@@ -25,9 +25,8 @@ template <typename T>
 struct Rows {
   const T* base;      // (channels, size); null for rows of zeros, of a bias.
   const T* trained;   // (replaced.count, size), or (channels, taps, inputs)
-  Channels replaced;  // The channels of `trained`.
-  Channels inputs;    // Or the input channels that it has of every row,
-  int tap;            // of so many in a tap.
+  Channels replaced;  // The channels of `trained`,
+  int tap;            // of inputs if this is not 0: of so many in a tap.
   T* patch;           // Scratch for these: kPatched rows or columns.
 
   Rows() : Rows(nullptr, nullptr, Channels()) {}
@@ -35,19 +34,18 @@ struct Rows {
       : base(rows),
         trained(slice),
         replaced(channels),
-        inputs(),
         tap(0),
         patch(nullptr) {}
 
   // Copies `count` channels of a tap from `first` on, of the row of an output
   // channel, with what is trained.
-  void CopyTap(int channel, int size, int t, int first, int count,
-               T* to) const {
+  TINYTRAIN_NOINLINE void CopyTap(int channel, int size, int t, int first,
+                                  int count, T* to) const {
     const T* from = base + channel * size + t * tap + first;
     for (int c = 0; c < count; ++c) to[c] = from[c];
-    const T* slice = trained + (channel * (size / tap) + t) * inputs.count;
-    for (int i = 0; i < inputs.count; ++i) {
-      const int c = inputs.index[i] - first;
+    const T* slice = trained + (channel * (size / tap) + t) * replaced.count;
+    for (int i = 0; i < replaced.count; ++i) {
+      const int c = replaced.index[i] - first;
       if (c >= count) break;
       if (c >= 0) to[c] = slice[i];
     }
@@ -63,7 +61,7 @@ class RowReader {
 
   // Returns the row of the next channel. The last kPatched stay.
   const T* Next() {
-    if (rows_.inputs.count > 0) return Patched();
+    if (rows_.tap > 0) return Patched();
     if (IsTrained()) {
       ++channel_;
       return rows_.trained + size_ * next_++;
@@ -81,7 +79,7 @@ class RowReader {
   }
 
  private:
-  const T* Patched() {
+  TINYTRAIN_NOINLINE const T* Patched() {
     T* const row = rows_.patch + channel_ % kPatched * size_;
     for (int t = 0; t < size_ / rows_.tap; ++t) {
       rows_.CopyTap(channel_, size_, t, 0, rows_.tap, row + t * rows_.tap);
