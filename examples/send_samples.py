@@ -86,7 +86,7 @@ def main(argv: list[str]) -> None:
     device.settle(*zip(*pairs))
     after = accuracy(device, queries, expected)
     print(f"Accuracy on {len(queries)} images: {before:.3f}, now {after:.3f}.")
-    device.store()
+    device.save()
     where = "flash" if device.lasts else "RAM, until the power goes"
     print(f"The board has saved what it learned in {where}.")
     device.close()
@@ -107,9 +107,8 @@ def read_task(device: SerialDevice) -> tuple[ktt.Episode, np.ndarray]:
     pixels = not device.blob.network["input_kind"]
     size = device.sample_shape[:2] if pixels else (FLAGS.image_size,) * 2
     dataset = ktt.datasets.load(FLAGS.dataset, image_size=size)
-    task = ktt.sample_episode(
-        dataset, seed=FLAGS.seed, way=FLAGS.way, shot=FLAGS.shot
-    )
+    split = {"way": FLAGS.way, "shot": FLAGS.shot}
+    task = ktt.sample_episode(dataset, seed=FLAGS.seed, **split)
     queries = task.query.images[: FLAGS.queries]
     images = np.concatenate([task.support.images, queries])
     if pixels and not device.blob.tensors[0]["type"]:
@@ -140,8 +139,8 @@ def progress(title: str, steps):
 
 def accuracy(device: SerialDevice, samples, labels) -> float:
     """Returns the share of samples whose class is found."""
-    found = [device.predict(x).argmax() for x in progress("Asking", samples)]
-    return float(np.mean(found == labels))
+    asked = progress("Asking", samples)
+    return float(np.mean([device.predict(x).argmax() for x in asked] == labels))
 
 
 if __name__ == "__main__":

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from keras_tinytrain.export.blob import Blob
-from keras_tinytrain.micro.slots import empty_slots, read_slots, write_first
 from keras_tinytrain.plan import UpdatePlan
 
 # Trained channels by name of the layer.
@@ -17,7 +15,7 @@ Channels = Mapping[str, Sequence[int] | np.ndarray]
 
 
 class Device:
-    """Learns a task, one sample at a time. See `Engine` and `Simulator`.
+    """Learns a task, one sample at a time. See `Engine` and `SerialDevice`.
 
     Args:
         blob: What it runs.
@@ -115,12 +113,6 @@ class Device:
         self._handle.call("plan", counts, chosen)
         self._is_new = False
 
-    def training_bytes(
-        self, channels: Channels | UpdatePlan
-    ) -> tuple[int, int]:
-        """Returns the bytes of both regions that training channels takes."""
-        return self._handle.training_bytes(self._selection(channels)[0])
-
     def accumulate(self, sample: np.ndarray, label: int) -> float:
         """Adds the gradient of a sample, and returns its loss."""
         loss = ctypes.c_float()
@@ -172,35 +164,6 @@ class Device:
         logits = np.zeros(self.classes, np.float32)
         self._handle.call("predict", self._sample(sample), logits)
         return logits
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes what was learned, for `load` or `load_checkpoint`.
-
-        Args:
-            path: File of one checkpoint of docs/format.md.
-
-        Raises:
-            EngineError: If there is no plan or nothing was observed.
-            OSError: If it cannot be written. What was in the file is safe.
-        """
-        slots = empty_slots(self._handle.persistent_bytes, len(self.layers))
-        self._handle.call("save", slots, len(slots) // 2)
-        write_first(slots, path)
-
-    def load(self, path: str | os.PathLike) -> None:
-        """Plans what a checkpoint has trained, and takes its weights.
-
-        Args:
-            path: A checkpoint, or both slots of a device one after the other.
-
-        Raises:
-            EngineError: If it is damaged, or of another model or number of
-                classes, or if a region is too small, with the bytes. What was
-                there stays.
-        """
-        slots = read_slots(path)
-        self._handle.call("load", slots, len(slots) // 2)
-        self._is_new = False
 
     def _selection(
         self, channels: Channels | UpdatePlan

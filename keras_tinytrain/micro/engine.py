@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_tinytrain.export.blob import read_blob
-from keras_tinytrain.micro.device import Device
 from keras_tinytrain.micro.handle import OPTIMIZERS, Handle
+from keras_tinytrain.micro.local_device import LocalDevice
 from keras_tinytrain.micro.refusals import EngineError
 
 
-class Engine(Device):
+class Engine(LocalDevice):
     """What a device does, on this machine: the same C++, compiled here.
 
     A sample is what the blob takes: an image or, of a tail, its features. The

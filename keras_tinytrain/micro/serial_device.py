@@ -35,7 +35,7 @@ class SerialDevice(Device):
     Attributes:
         blob: What is on the device.
         about: What the device has said of its memory, by field.
-        lasts: Whether what `store` writes is there without power too.
+        lasts: Whether what `save` writes is there without power too.
         predicts: Whether the device had learned something, `classes` of
             `about`, before this connection.
 
@@ -57,7 +57,7 @@ class SerialDevice(Device):
     >>> losses = device.train(samples, labels, steps=40)
     >>> device.settle(samples, labels)
     >>> logits = device.predict(sample)
-    >>> device.store()
+    >>> device.save()
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class SerialDevice(Device):
             self._handle.init(self.classes, self._rate)
         super().plan(channels)
 
-    def store(self) -> None:
+    def save(self) -> None:
         """Has the device save what it has learned, where it can.
 
         Raises:
@@ -128,7 +128,7 @@ class SerialDevice(Device):
         """
         self._handle.call("save")
 
-    def restore(self) -> None:
+    def load(self) -> None:
         """Has the device learn what it has saved, for so many classes.
 
         Raises:

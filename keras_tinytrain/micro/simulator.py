@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_tinytrain.export.blob import read_blob
-from keras_tinytrain.micro.device import Device
+from keras_tinytrain.micro.local_device import LocalDevice
 from keras_tinytrain.micro.tail_file import read_tail_file
 from keras_tinytrain.micro.tail_handle import TailHandle
 
@@ -18,7 +18,7 @@ from keras_tinytrain.micro.tail_handle import TailHandle
 ARENA_BYTES = 2**26
 
 
-class Simulator(Device):
+class Simulator(LocalDevice):
     """Runs a `model.tflite` in the real TensorFlow Lite Micro.
 
     Its own kernels run the frozen part; the operator, compiled on first use,

@@ -31,7 +31,14 @@ SCALES: dict[int, Callable[[], tf.Tensor]] = {}
 
 
 class PerChannel(quantize.quantizers.Quantizer):
-    """Kernels: symmetric, a scale per output channel, from -127 to 127."""
+    """Kernels: symmetric, a scale per output channel, from -127 to 127.
+
+    Args:
+        depthwise: Whether kernels are `(height, width, channels, 1)`.
+    """
+
+    def __init__(self, depthwise):
+        self.depthwise = depthwise
 
     def build(self, tensor_shape, name, layer):
         """Needs no variables."""
@@ -39,19 +46,17 @@ class PerChannel(quantize.quantizers.Quantizer):
 
     def __call__(self, inputs, training, weights, **kwargs):
         """Rounds; gradients pass as if it did not."""
-        # Those of a depthwise kernel are (height, width, channels, 1).
-        shape = inputs.shape
-        rows = tf.squeeze(inputs, -1) if shape[-1] == 1 else inputs
+        rows = inputs[..., 0] if self.depthwise else inputs
         most = tf.reduce_max(tf.abs(rows), axis=range(len(rows.shape) - 1))
         most = tf.maximum(tf.stop_gradient(most), 1e-9)
         rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(
             rows, -most, most, narrow_range=True
         )
-        return tf.reshape(rounded, shape)
+        return rounded[..., None] if self.depthwise else rounded
 
     def get_config(self):
-        """Has no arguments."""
-        return {}
+        """Returns the argument."""
+        return {"depthwise": self.depthwise}
 
 
 class Rounded(quantize.quantizers.Quantizer):
@@ -113,7 +118,10 @@ class Folded(quantize.QuantizeConfig):
     def get_weights_and_quantizers(self, layer):
         """Kernels alone: biases are int32."""
         name = _kernel_name(layer)
-        return [(getattr(layer, name), PerChannel())] if name else []
+        if name is None:
+            return []
+        rows = PerChannel(depthwise=name == "depthwise_kernel")
+        return [(getattr(layer, name), rows)]
 
     def set_quantize_weights(self, layer, quantize_weights):
         """Replaces the kernel."""

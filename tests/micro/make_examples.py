@@ -73,7 +73,9 @@ def main() -> None:
         for name in ("AdaptToTask", "MeasureStep"):
             path = EXAMPLES / name / result.header.name
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(result.header.read_bytes())
+            lines = result.header.read_text().splitlines(keepends=True)
+            lines.insert(1, "// clang-format off\n")
+            path.write_text("".join(lines))
 
 
 if __name__ == "__main__":

@@ -78,8 +78,8 @@ def test_a_board_answers_as_the_host_does(
     device.plan(device.select())
     losses = device.train(*zip(*pairs), steps=3)
     device.settle(*zip(*pairs))
-    device.store()
-    device.restore()
+    device.save()
+    device.load()
     logits = device.predict(task.query.images[0])
     assert device.repeated > 3
     assert losses[-1] < losses[0]

@@ -55,6 +55,27 @@ def test_keywords_are_parted_by_tabs_and_are_there():
         assert kind in ("KEYWORD1", "KEYWORD2", "LITERAL1")
 
 
+def test_keywords_have_what_the_examples_call():
+    lines = (LIBRARY / "keywords.txt").read_text().splitlines()
+    known = {line.split("\t")[0] for line in lines}
+    for path in sketches.EXAMPLES.rglob("*.ino"):
+        text = path.read_text()
+        calls = set(re.findall(r"(?:trainer|model|session)\.([A-Z]\w+)", text))
+        types = set(re.findall(r"tinytrain::([A-Z]\w+) ", text))
+        assert (calls | types) <= known, path.name
+
+
+def test_the_readme_has_all_examples_and_codes():
+    text = (LIBRARY / "README.md").read_text()
+    for path in sketches.EXAMPLES.iterdir():
+        assert f"| `{path.name}` |" in text
+    status = (LIBRARY / "src" / "tinytrain" / "status.h").read_text()
+    codes = {int(n) for n in re.findall(r"= (-\d+),", status)}
+    rows = re.findall(r"^\| ((?:-\d+(?:, )?)+) \|", text, re.MULTILINE)
+    told = [int(n) for row in rows for n in row.split(", ")]
+    assert sorted(told) == sorted(codes)
+
+
 @pytest.fixture(params=sketches.BOARDS)
 def board(request):
     return request.param

@@ -155,7 +155,7 @@ def test_what_was_stored_is_there_after_a_new_start(library, pixels):
     assert not device.predicts
     assert not device.lasts
     _, _, logits = learn(device, task)
-    device.store()
+    device.save()
     # Another host: forgets, learns anew what was saved.
     second = connect(line, result)
     assert second.predicts
@@ -163,11 +163,11 @@ def test_what_was_stored_is_there_after_a_new_start(library, pixels):
     second.begin_scoring()
     second.observe(task.images[0], 0)
     assert np.ptp(predict(second, task) - logits) > 0.01
-    second.restore()
+    second.load()
     np.testing.assert_array_equal(predict(second, task), logits)
     two = connect(line, result, classes=2)
     with pytest.raises(EngineError, match=r"load: .* classes"):
-        two.restore()
+        two.load()
     assert line.restore() == 0
     third = connect(line, result)
     assert third.about["classes"] == WAY

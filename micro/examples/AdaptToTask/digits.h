@@ -1,4 +1,5 @@
 // Written by keras_tinytrain.export_micro. docs/format.md has the format.
+// clang-format off
 #ifndef TINYTRAIN_DIGITS_H_
 #define TINYTRAIN_DIGITS_H_
 

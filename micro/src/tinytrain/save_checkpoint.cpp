@@ -165,7 +165,7 @@ Status CheckStorage(const Storage& storage, uint64_t bytes) {
   if (unit == 0 || unit > kMaxWriteBytes || (unit & (unit - 1)) != 0) {
     return Bad(kMaxWriteBytes, unit);
   }
-  const uint64_t rounded = (bytes + unit - 1) / unit * unit;
+  const uint64_t rounded = (bytes + unit - 1) & ~uint64_t{unit - 1};
   if (rounded > storage.slot_bytes) {
     return Status::TooSmall(
         rounded < UINT32_MAX ? static_cast<uint32_t>(rounded) : UINT32_MAX,

@@ -14,6 +14,21 @@ using format::Layer;
 // Of the paper's cost model: value, gradient and Adam's two moments.
 const uint32_t kBytesPerWeight = 16;
 
+// How many costs of `each` fit into `room`, at most `most`. Without the
+// library's division of 64 bits, which would be a quarter of the code of this
+// file.
+uint16_t HowMany(uint32_t most, uint64_t each, uint64_t room) {
+  uint32_t count = 0;
+  for (int k = 15; k >= 0; --k) {
+    const uint32_t more = uint32_t{1} << k;
+    const uint64_t cost = each << k;
+    if (cost >> k != each || cost > room || count + more > most) continue;
+    room -= cost;
+    count += more;
+  }
+  return static_cast<uint16_t>(count);
+}
+
 uint32_t Narrow(uint64_t number) {
   return number < UINT32_MAX ? static_cast<uint32_t>(number) : UINT32_MAX;
 }
@@ -157,7 +172,9 @@ class Selector {
   }
 
   uint64_t ChannelMacs(const Layer& layer) const {
-    return layer.macs.value() / layer.channels;
+    const uint32_t output = model_.operation(layer.operation).output;
+    return uint64_t{layer.weights / layer.channels} *
+           model_.tensor(output).positions();
   }
 
   // MACs of the input gradients back to a layer.
@@ -198,11 +215,9 @@ class Selector {
     bytes += Fixed();
     tables_.counts[row] = 0;
     if (bytes > limit) return 0;
-    uint64_t room = (limit - bytes) / Each(row);
-    const uint64_t by_macs = (macs_limit - macs) / ChannelMacs(layer(row));
-    if (by_macs < room) room = by_macs;
-    if (layer(row).channels < room) room = layer(row).channels;
-    return static_cast<uint16_t>(room);
+    const uint16_t room =
+        HowMany(layer(row).channels, Each(row), limit - bytes);
+    return HowMany(room, ChannelMacs(layer(row)), macs_limit - macs);
   }
 
   void ClearCounts() {

@@ -1,6 +1,6 @@
 #include "tinytrain/kernels/requantization.h"
 
-#include <cmath>
+#include <string.h>
 
 #include "tinytrain/kernels/for_speed.h"
 
@@ -62,10 +62,14 @@ TINYTRAIN_INLINE void StoreScaled(const Scale& scale, int zero_point, int low,
 }  // namespace
 
 Factor EncodeFactor(double real) {
-  Factor factor = {0, 0};
-  const double fraction = std::frexp(real, &factor.shift);
-  // Real numbers are not negative, so this rounds down.
-  const uint32_t rounded = static_cast<uint32_t>(fraction * 2147483648.0 + 0.5);
+  // 2^52 units of the last place and an exponent, by the bits.
+  uint64_t bits;
+  memcpy(&bits, &real, sizeof(bits));
+  const uint64_t one = uint64_t{1} << 52;
+  const uint64_t fraction = (bits & (one - 1)) | one;
+  Factor factor = {0, static_cast<int>(bits >> 52) - 1022};
+  const uint32_t rounded =
+      static_cast<uint32_t>((fraction + (uint64_t{1} << 21)) >> 22);
   const bool carries = rounded == uint32_t{1} << 31;
   factor.multiplier = carries ? 1 << 30 : static_cast<int32_t>(rounded);
   if (carries) ++factor.shift;
