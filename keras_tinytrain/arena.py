@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -62,39 +63,66 @@ class Arena:
         self._known: dict[tuple, int] = {}
 
     def input_bytes(self, layer: int) -> int:
-        """Returns the size of a layer's input, without padding."""
+        """Returns the size of a layer's input in float32, without padding."""
         return self._lifetimes.input_bytes(self._position[layer])
 
     def fixed_bytes(
-        self, learning: Collection[int], kept: Collection[int]
+        self,
+        learning: Collection[int],
+        kept: Collection[int],
+        inputs: Mapping[int, int] = MappingProxyType({}),
     ) -> int:
         """Returns the bytes of training parts of layers, but for the parts.
 
         Args:
             learning: Indices of the layers of which anything trains.
             kept: Of these, the ones whose weights train, not biases alone.
+            inputs: Number of input channels of those that train such.
         """
         persistent = self._count_bytes(learning)
         persistent += self._vector_sets * self._vector_bytes
-        return persistent + self.work_bytes(learning, kept)
+        return persistent + self.work_bytes(learning, kept, inputs)
 
     def work_bytes(
-        self, learning: Collection[int], kept: Collection[int]
+        self,
+        learning: Collection[int],
+        kept: Collection[int],
+        inputs: Mapping[int, int] = MappingProxyType({}),
     ) -> int:
         """Returns those of the region that holds nothing between two calls.
 
         Args:
             learning: Indices of the layers of which anything trains.
             kept: Of these, the ones whose weights train.
+            inputs: Number of input channels of those that train such.
         """
-        key = tuple(sorted(learning)), tuple(sorted(kept))
+        chosen = {
+            int(self._position[layer]): count
+            for layer, count in inputs.items()
+            if count < self._lifetimes.input_channels(self._position[layer])
+        }
+        key = (
+            *(tuple(sorted(learning)), tuple(sorted(kept))),
+            tuple(sorted(chosen.items())),
+        )
         if key not in self._known:
             until = np.full(len(self._ops) + 1, -1)
             for layer in reversed(key[1]):
                 op = self._position[layer]
-                until[self._ops[op].inputs[0]] = op
-            self._known[key] = self._pass_bytes(list(key[0]), until)
+                if op not in chosen:
+                    until[self._ops[op].inputs[0]] = op
+            self._known[key] = self._pass_bytes(
+                list(key[0]), until, inputs=chosen
+            )
         return self._known[key]
+
+    def list_bytes(self, learning: Collection[int]) -> int:
+        """Returns those of saying what trains of layers but channels.
+
+        Args:
+            learning: Indices of the layers of which anything trains.
+        """
+        return self._layer_count(learning)
 
     def selecting_bytes(self, scored: Collection[int]) -> tuple[int, int]:
         """Returns what scoring and selecting take of `persistent` and `work`.
@@ -108,8 +136,8 @@ class Arena:
         scratch = np.zeros(len(self._ops), int)
         for op in reversed(ops[~by_output]):
             until[self._ops[op].inputs[0]] = op
-            row = self._lifetimes.row_bytes(op)
-            scratch[op] = SCORED_ROWS * (row + BYTES)
+            row = self._lifetimes.row_weights(op)
+            scratch[op] = BYTES * SCORED_ROWS * (row + 1)
         # An output waits for its maker, which comes last.
         until[ops[by_output] + 1] = ops[by_output]
         work = self._pass_bytes(sorted(scored), until, scratch)
@@ -125,6 +153,7 @@ class Arena:
         learning: list[int],
         until: np.ndarray,
         scratch: np.ndarray | int = 0,
+        inputs: Mapping[int, int] = MappingProxyType({}),
     ) -> int:
         """Returns the bytes of a pass with the table of its blocks."""
         start = self._start(learning)
@@ -134,7 +163,7 @@ class Arena:
             table
             + -table % 4
             + self._lifetimes.peak(
-                start, depends, until, self._head_bytes, scratch
+                start, depends, until, self._head_bytes, scratch, inputs
             )
         )
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 # Training state of one weight: value, gradient and Adam's two moments, each
@@ -113,6 +114,8 @@ class LayerCost:
         per_channel_input: Whether a channel reads one input channel only.
         inputs: Number of input channels that every channel reads; 0 for a
             layer with `per_channel_input`.
+        is_quantized: Whether what trains is stored in int8, biases in int32,
+            besides.
     """
 
     name: str
@@ -124,21 +127,36 @@ class LayerCost:
     output_bytes: int
     per_channel_input: bool
     inputs: int = 0
+    is_quantized: bool = False
+
+    def stored_bytes(self, weights: int, biases: int) -> int:
+        """Returns what the integers of so much that trains take."""
+        return weights + 4 * biases if self.is_quantized else 0
 
 
 class DeviceMemory(Protocol):
     """What the device takes for a set of layers, see `Arena`."""
 
     def fixed_bytes(
-        self, learning: Collection[int], kept: Collection[int]
+        self,
+        learning: Collection[int],
+        kept: Collection[int],
+        inputs: Mapping[int, int] = ...,
     ) -> int:
         """Returns the bytes that do not depend on how many channels train."""
         ...
 
     def work_bytes(
-        self, learning: Collection[int], kept: Collection[int]
+        self,
+        learning: Collection[int],
+        kept: Collection[int],
+        inputs: Mapping[int, int] = ...,
     ) -> int:
         """Returns those of them that hold nothing between two samples."""
+        ...
+
+    def list_bytes(self, learning: Collection[int]) -> int:
+        """Returns what it takes to train more than output channels."""
         ...
 
     def selecting_bytes(self, scored: Collection[int]) -> tuple[int, int]:
@@ -181,7 +199,10 @@ class LayerCosts(Sequence):
         return fingerprint((c.name, c.channels, c.weights) for c in self)
 
     def fixed_bytes(
-        self, layers: Collection[int], kept: Collection[int] | None = None
+        self,
+        layers: Collection[int],
+        kept: Collection[int] | None = None,
+        inputs: Mapping[int, int] = MappingProxyType({}),
     ) -> int:
         """Bytes that any plan takes of which these layers train.
 
@@ -192,6 +213,7 @@ class LayerCosts(Sequence):
             layers: Indices of the layers.
             kept: Of these, the ones whose weights train, not biases alone.
                 All of them when None.
+            inputs: Number of input channels of those that train such.
         """
         if self.model == "paper":
             return self.peak_bytes
@@ -200,7 +222,8 @@ class LayerCosts(Sequence):
                 "Expected the memory of a device for the arena model. "
                 "Received: device=None. Use `layer_costs`."
             )
-        return self.device.fixed_bytes(layers, layers if kept is None else kept)
+        kept = layers if kept is None else kept
+        return self.device.fixed_bytes(layers, kept, inputs)
 
     def channel_bytes(self, index: int) -> int:
         """Bytes that each trained channel of a layer takes."""
@@ -208,8 +231,12 @@ class LayerCosts(Sequence):
         weights = cost.weights // cost.channels
         if self.model == "paper":
             return BYTES_PER_TRAINED_WEIGHT * weights
-        weights += cost.biases // cost.channels
-        return BYTES_PER_TRAINED_WEIGHT * weights + BYTES_PER_TRAINED_CHANNEL
+        biases = cost.biases // cost.channels
+        return (
+            BYTES_PER_TRAINED_WEIGHT * (weights + biases)
+            + cost.stored_bytes(weights, biases)
+            + BYTES_PER_TRAINED_CHANNEL
+        )
 
     def memory_bytes(
         self,
@@ -222,8 +249,7 @@ class LayerCosts(Sequence):
 
         Without any part this is the forward pass; under the arena model it is
         the training of the head alone, which takes the whole network. Biases
-        are free under the paper model. Inputs and all biases of a layer,
-        which no device trains, are counted as if it did.
+        are free under the paper model.
 
         Args:
             counts: Number of trained channels by layer.
@@ -233,18 +259,24 @@ class LayerCosts(Sequence):
         """
         arena = self.model == "arena"
         parts = self._parts(counts, inputs or {}, biases)
-        kept = [i for i, part in parts.items() if part[0] or part[1]]
-        total = self.fixed_bytes(parts, kept)
+        total = self.fixed_bytes(parts, *_kept(parts))
+        if arena and any(
+            inputs_ or every for _, inputs_, every in parts.values()
+        ):
+            total += self.device.list_bytes(parts)
         for i, (channels, inputs_, every_bias) in parts.items():
             cost = self.layers[i]
             total += channels * self.channel_bytes(i)
             if inputs_:
                 weights = cost.weights * inputs_ // cost.inputs
                 total += BYTES_PER_TRAINED_WEIGHT * weights
-                total += BYTES_PER_TRAINED_CHANNEL * inputs_ if arena else 0
+                if arena:
+                    total += BYTES_PER_TRAINED_CHANNEL * inputs_
+                    total += cost.stored_bytes(weights, 0)
             if every_bias and arena:
-                others = cost.channels - channels
+                others = cost.biases - min(channels, cost.biases)
                 total += BYTES_PER_TRAINED_WEIGHT * others
+                total += cost.stored_bytes(0, others)
         return total
 
     def work_bytes(
@@ -259,8 +291,7 @@ class LayerCosts(Sequence):
         The rest is its `persistent`. Only the arena model knows two regions.
         """
         parts = self._parts(counts, inputs or {}, biases)
-        kept = [i for i, part in parts.items() if part[0] or part[1]]
-        return self.device.work_bytes(parts, kept)
+        return self.device.work_bytes(parts, *_kept(parts))
 
     def selecting_bytes(self, names: Collection[str]) -> tuple[int, int]:
         """Returns what a device needs to score layers and to select.
@@ -328,3 +359,13 @@ class LayerCosts(Sequence):
             if any(parts):
                 found[i] = parts
         return found
+
+
+def _kept(
+    parts: Mapping[int, tuple[int, int, bool]],
+) -> tuple[list[int], dict[int, int]]:
+    """Returns the layers whose weights train, and of which how many inputs."""
+    kept = [
+        i for i, (channels, inputs, _) in parts.items() if channels or inputs
+    ]
+    return kept, {i: part[1] for i, part in parts.items() if part[1]}

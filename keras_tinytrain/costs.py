@@ -41,9 +41,9 @@ def layer_costs(
 
     The `"arena"` model is exact: the bytes of both memory regions that the
     device engine's planner places for training with Adam, head and the
-    engine's own tables included. What the device lacks (other operations,
-    trained inputs, biases alone) is counted as if it had it. The sample is
-    not counted: it is read where it lies, in flash or RAM.
+    engine's own tables included. Operations that the device lacks are counted
+    as if it had them. The sample is not counted: it is read where it lies, in
+    flash or RAM.
 
     Args:
         model: A wrapped model.
@@ -126,6 +126,7 @@ def _layer_cost(op, network: Network, input_shape) -> LayerCost:
         output_bytes=BYTES * math.prod(op.shape[1:]),
         per_channel_input=isinstance(layer, MaskedDepthwiseConv2D),
         inputs=layer.input_size,
+        is_quantized=layer.is_quantized,
     )
 
 

@@ -15,7 +15,7 @@ from keras_tinytrain.heads import SCALE
 from keras_tinytrain.masked_layers import MaskedDepthwiseConv2D
 from keras_tinytrain.masking import Masked
 from keras_tinytrain.network import Network
-from keras_tinytrain.plan import UpdatePlan
+from keras_tinytrain.plan import PlanLayer, UpdatePlan
 from keras_tinytrain.training import VECTOR_LENGTH
 
 
@@ -120,6 +120,12 @@ def training_record(costs: LayerCosts, budget: Budget, criterion: str) -> bytes:
     )
 
 
+def plan_flags(choice: PlanLayer) -> int:
+    """Returns the flags of a layer in a plan."""
+    by_input = layout.BY_INPUT if choice.inputs else 0
+    return by_input | (layout.EVERY_BIAS if choice.bias else 0)
+
+
 def plan_records(
     plan: UpdatePlan, rows: dict[str, int]
 ) -> tuple[list[bytes], bytes]:
@@ -131,13 +137,11 @@ def plan_records(
     """
     records, indices = [], []
     for choice in plan.layers:
-        flags = layout.BY_INPUT if choice.inputs else 0
-        flags |= layout.EVERY_BIAS if choice.bias else 0
         chosen = choice.inputs or choice.channels
         records.append(
             layout.PLAN.pack(
                 layer=rows[choice.name],
-                flags=flags,
+                flags=plan_flags(choice),
                 count=len(chosen),
                 first=len(indices),
             )

@@ -31,7 +31,7 @@ class Calls:
         if code:
             raise EngineError(name, code, tuple(map(int, numbers)))
 
-    def _bytes(self, name: str, *arrays: np.ndarray) -> tuple[int, int]:
+    def _bytes(self, name: str, *arrays: np.ndarray | None) -> tuple[int, int]:
         """Returns the sizes of both regions that a function writes."""
         found = np.zeros(2, np.uint64)
         self._run(name, *arrays, found)

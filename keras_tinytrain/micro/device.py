@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_tinytrain.export.blob import Blob
+from keras_tinytrain.export.contents import plan_flags
 from keras_tinytrain.plan import UpdatePlan
 
 # Trained channels by name of the layer.
@@ -42,6 +43,7 @@ class Device:
         )
         self.layers = [layer["name"] for layer in blob.layers]
         self._sizes = [layer["channels"] for layer in blob.layers]
+        self._takes_int8 = bool(blob.tensors[0]["type"])
         self._is_new = True
 
     def begin_scoring(self) -> None:
@@ -104,13 +106,11 @@ class Device:
                 plan of the host.
 
         Raises:
-            ValueError: If a layer is not in the blob, or a plan trains what
-                no device does.
+            ValueError: If a layer is not in the blob.
             EngineError: If a region is too small, with the bytes. A plan
                 that is there already stays.
         """
-        counts, chosen = self._selection(channels)
-        self._handle.call("plan", counts, chosen)
+        self._handle.call("plan", *self._selection(channels))
         self._is_new = False
 
     def accumulate(self, sample: np.ndarray, label: int) -> float:
@@ -167,16 +167,15 @@ class Device:
 
     def _selection(
         self, channels: Channels | UpdatePlan
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Returns counts, indices, and the flags of each layer or None."""
+        flags = {}
         if isinstance(channels, UpdatePlan):
-            for layer in channels.layers:
-                if len(layer.inputs) or layer.bias:
-                    raise ValueError(
-                        "Expected a plan of output channels, all that a "
-                        "device trains. Received: inputs, or biases alone, "
-                        f"of layer {layer.name!r}"
-                    )
-            channels = channels.channels
+            flags = {layer.name: plan_flags(layer) for layer in channels.layers}
+            channels = {
+                layer.name: layer.inputs or layer.channels
+                for layer in channels.layers
+            }
         unknown = sorted({*channels} - {*self.layers})
         if unknown:
             raise ValueError(
@@ -186,16 +185,21 @@ class Device:
         rows = [list(channels.get(name, ())) for name in self.layers]
         counts = np.array([len(row) for row in rows], np.uint16)
         flat = np.array([i for row in rows for i in row] or [0], np.uint16)
-        return counts, flat
+        kinds = [flags.get(name, 0) for name in self.layers]
+        return counts, flat, np.array(kinds, np.uint8) if any(kinds) else None
 
     def _sample(self, sample: np.ndarray) -> np.ndarray:
-        sample = np.ascontiguousarray(sample, np.float32)
-        if sample.shape != self.sample_shape:
+        sample = np.asarray(sample)
+        stored = self._takes_int8 and sample.dtype != np.int8
+        if sample.shape != self.sample_shape or stored:
+            kind = "stored int8 numbers" if self._takes_int8 else "numbers"
             raise ValueError(
-                f"Expected a sample of shape {self.sample_shape}. Received: "
-                f"{sample.shape}"
+                f"Expected a sample of {kind} of shape {self.sample_shape}. "
+                f"Received: {sample.dtype} of shape {sample.shape}"
             )
-        return sample
+        return np.ascontiguousarray(
+            sample, np.int8 if self._takes_int8 else np.float32
+        )
 
     def _label(self, label: int) -> int:
         if not 0 <= label < self.classes:

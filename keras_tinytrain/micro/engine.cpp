@@ -56,8 +56,9 @@ void tinytrain_scoring_bytes(Engine* engine, uint64_t* bytes) {
 }
 
 void tinytrain_training_bytes(Engine* engine, const uint16_t* counts,
-                              uint64_t* bytes) {
-  Write(TrainingBytes(engine->model, engine->setup, counts), bytes);
+                              const uint8_t* kinds, uint64_t* bytes) {
+  const tinytrain::Parts parts = {counts, kinds};
+  Write(TrainingBytes(engine->model, engine->setup, parts), bytes);
 }
 
 uint64_t tinytrain_selector_bytes(Engine* engine) {
@@ -94,7 +95,7 @@ int tinytrain_select(Engine* engine, uint16_t* counts, uint16_t* channels,
   tinytrain::Trainer& trainer = engine->trainer;
   Status status = Status::Ok();
   if (trainer.scores() == nullptr) status = trainer.EndScoring();
-  Selection selection = {nullptr, nullptr};
+  Selection selection = {{nullptr, nullptr}, nullptr};
   if (status.ok()) {
     status =
         Select(engine->model, engine->setup, trainer.scores(),
@@ -103,15 +104,16 @@ int tinytrain_select(Engine* engine, uint16_t* counts, uint16_t* channels,
   if (!status.ok()) return Tell(status, numbers);
   const uint16_t* channel = selection.channels;
   for (uint32_t i = 0; i < engine->model.layer_count(); ++i) {
-    counts[i] = selection.counts[i];
+    counts[i] = selection.parts.counts[i];
     for (uint32_t k = 0; k < counts[i]; ++k) *channels++ = *channel++;
   }
   return Tell(status, numbers);
 }
 
 int tinytrain_plan(Engine* engine, const uint16_t* counts,
-                   const uint16_t* channels, uint32_t* numbers) {
-  const Selection selection = {counts, channels};
+                   const uint16_t* channels, const uint8_t* kinds,
+                   uint32_t* numbers) {
+  const Selection selection = {{counts, kinds}, channels};
   return Tell(engine->trainer.Plan(selection), numbers);
 }
 

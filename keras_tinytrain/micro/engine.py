@@ -26,7 +26,10 @@ class Engine(LocalDevice):
             is what scoring, and training all channels of all layers, take.
         work_bytes: Size of the region for one sample. None is the same.
         classes: Classes of the task. None are as many as were exported.
-        optimizer: `"sgd"`, `"momentum"` or `"adam"`.
+        optimizer: `"sgd"`, `"momentum"`, `"adam"` or `"in_place"`: SGD that
+            takes a step of each sample at once and keeps nothing but the
+            weights, integers of an int8 layer; `settle` is then for prototype
+            heads alone.
         learning_rate: Step size. None is the rule of
             `keras_tinytrain.fit`, for Adam alone.
         momentum: Of `"momentum"`.

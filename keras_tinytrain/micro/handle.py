@@ -11,9 +11,9 @@ import numpy as np
 from keras_tinytrain.micro.calls import Calls
 from keras_tinytrain.micro.library import load_library
 
-OPTIMIZERS = ("sgd", "momentum", "adam")
+OPTIMIZERS = ("sgd", "momentum", "adam", "in_place")
 # What a trained layer takes in a list of the engine, on 64 bits.
-_LIST_BYTES = 40
+_LIST_BYTES = 56
 
 
 class Handle(Calls):
@@ -54,10 +54,17 @@ class Handle(Calls):
         """Size of the region that holds what is learned."""
         return len(self._regions[0])
 
-    def training_bytes(self, counts: Sequence[int]) -> tuple[int, int]:
-        """Returns what training as many channels of each layer takes."""
+    def training_bytes(
+        self, counts: Sequence[int], kinds: np.ndarray | None = None
+    ) -> tuple[int, int]:
+        """Returns what training as many channels of each layer takes.
+
+        Args:
+            counts: One of each layer.
+            kinds: The flags of each, see docs/format.md; None is 0.
+        """
         array = np.array(counts, np.uint16)
-        return self._bytes("training_bytes", array)
+        return self._bytes("training_bytes", array, kinds)
 
     def selecting_bytes(self) -> tuple[int, int]:
         """Returns what scoring and selecting take."""

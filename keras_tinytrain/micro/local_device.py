@@ -16,7 +16,8 @@ class LocalDevice(Device):
         self, channels: Channels | UpdatePlan
     ) -> tuple[int, int]:
         """Returns the bytes of both regions that training channels takes."""
-        return self._handle.training_bytes(self._selection(channels)[0])
+        counts, _, kinds = self._selection(channels)
+        return self._handle.training_bytes(counts, kinds)
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes what was learned, for `load` or `load_checkpoint`.

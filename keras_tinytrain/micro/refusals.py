@@ -44,8 +44,7 @@ _REFUSALS = {
     -11: ("storage", "Expected storage that works. Received: a failure"),
     -12: (
         "unsupported",
-        "Expected what a device can train. Received: trained inputs or biases "
-        "alone of layer {requested}, or no candidate",
+        "Expected what this device can do. Received: {call}",
     ),
     -13: (
         "memory_budget",

@@ -129,7 +129,13 @@ class SerialHandle:
             channels = found[len(counts) :]
             chosen[: len(channels)] = channels
         elif name == "plan":
-            counts, chosen = arguments
+            counts, chosen, kinds = arguments
+            if kinds is not None:
+                raise ValueError(
+                    "Expected a plan of output channels, as frames have it. "
+                    "Received: inputs, or biases alone. Export it with the "
+                    "blob"
+                )
             lists = np.concatenate([counts, chosen[: counts.sum()]])
             self.ask(name, payload=lists.astype("<u2").tobytes())
         else:

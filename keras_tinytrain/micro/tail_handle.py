@@ -67,9 +67,16 @@ class TailHandle(Calls):
         """Returns the operator's `persistent` and scratch."""
         return self._bytes("bytes")
 
-    def training_bytes(self, counts: Sequence[int]) -> tuple[int, int]:
-        """Returns what training as many channels of each layer takes."""
-        return self._bytes("training_bytes", np.array(counts, np.uint16))
+    def training_bytes(
+        self, counts: Sequence[int], kinds: np.ndarray | None = None
+    ) -> tuple[int, int]:
+        """Returns what training as many channels of each layer takes.
+
+        Args:
+            counts: One of each layer.
+            kinds: The flags of each, see docs/format.md; None is 0.
+        """
+        return self._bytes("training_bytes", np.array(counts, np.uint16), kinds)
 
     @property
     def persistent_bytes(self) -> int:

@@ -10,6 +10,9 @@ from pathlib import Path
 import arm_board
 import numpy as np
 from arm_board import HERE, Board
+from engine_library import ADAM
+
+from keras_tinytrain.export.blob import read_blob
 
 PROGRAM = HERE / "adapt.cpp"
 COUNTERS = HERE / "count_phases.cpp"
@@ -37,13 +40,24 @@ class Task:
     def way(self) -> int:
         return int(self.labels.max()) + 1
 
-    def write(self, path: Path, blob: bytes, *, steps: int, rate: float):
+    def write(
+        self,
+        path: Path,
+        blob: bytes,
+        *,
+        steps: int,
+        rate: float,
+        optimizer: int = ADAM,
+        in_work: bool = False,
+    ):
         """Writes the file that adapt.cpp reads."""
         counts = len(self.labels), len(self.query_labels), steps
-        head = struct.pack("<5If8x", len(blob), self.way, *counts, rate)
+        numbers = len(blob), self.way, *counts, rate, optimizer, in_work
+        head = struct.pack("<5If2I", *numbers)
+        kind = "i1" if read_blob(blob).tensors[0]["type"] else "<f4"
         parts = [
-            *(np.asarray(self.samples, "<f4"), np.asarray(self.labels, "<u4")),
-            np.asarray(self.queries, "<f4"),
+            *(np.asarray(self.samples, kind), np.asarray(self.labels, "<u4")),
+            np.asarray(self.queries, kind),
             np.asarray(self.query_labels, "<u4"),
         ]
         path.write_bytes(head + blob + b"".join(p.tobytes() for p in parts))

@@ -98,7 +98,7 @@ void checkpoint_save(const void* blob, size_t size, Place* place,
   Tell(SaveCheckpoint(model, *trained, slots.storage()), status);
 }
 
-// Writes sequence, layers and classes, then row and channels of each.
+// Writes sequence, layers and classes, then row, channels and kind of each.
 void checkpoint_open(const void* blob, size_t size, Place* place,
                      uint32_t* numbers, int64_t* status) {
   Model model;
@@ -117,6 +117,7 @@ void checkpoint_open(const void* blob, size_t size, Place* place,
     checkpoint.ReadLayer(i, &layer);
     *numbers++ = layer.row;
     *numbers++ = static_cast<uint32_t>(layer.channels.count);
+    *numbers++ = layer.kind;
   }
 }
 

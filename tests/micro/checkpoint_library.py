@@ -18,6 +18,7 @@ FILES = [
     SOURCE / "tinytrain" / f"{name}.cpp"
     for name in (
         *("checkpoint", "save_checkpoint", "checkpoint_slots", "ram_storage"),
+        "stored",
         *("model", "model_checks", "crc32"),
     )
 ]
@@ -54,11 +55,14 @@ class _Place(ctypes.Structure):
 
 class _Layer(ctypes.Structure):
     _fields_ = (
-        ("row", ctypes.c_uint32),
+        ("row", ctypes.c_uint16),
+        ("kind", ctypes.c_uint16),
         ("index", ctypes.c_void_p),
         ("count", ctypes.c_int),
         ("weights", ctypes.c_void_p),
         ("biases", ctypes.c_void_p),
+        ("stored", ctypes.c_void_p),
+        ("stored_biases", ctypes.c_void_p),
     )
 
 
@@ -114,6 +118,12 @@ class Slots:
             self.memory[:] = np.frombuffer(data, np.uint8)
 
 
+def kind_of(layer: TrainedLayer) -> int:
+    """Returns the bits of a plan's flags, `format::kByInput` and so on."""
+    own = 0 if layer.by_input else len(layer.indices)
+    return int(layer.by_input) + 2 * (layer.bias.size > own)
+
+
 def as_trained(checkpoint: Checkpoint, rows: dict[int, int], change=None):
     """Returns what a device would hold after training, and its arrays.
 
@@ -132,6 +142,7 @@ def as_trained(checkpoint: Checkpoint, rows: dict[int, int], change=None):
         layers.append(
             _Layer(
                 rows[layer.index],
+                kind_of(layer),
                 keep(layer.indices, np.uint16),
                 len(layer.indices),
                 keep(layer.kernel, np.float32),
@@ -223,7 +234,7 @@ class Device:
         sequence, count, way = numbers[:3]
         layers = []
         for i in range(count):
-            row, channels = numbers[2 * i + 3 : 2 * i + 5]
+            row, channels, kind = numbers[3 * i + 3 : 3 * i + 6]
             fields = self.layers[row]
             indices = np.full(channels, 0xFFFF, np.uint16)
             self._call(
@@ -232,12 +243,16 @@ class Device:
                 i,
                 ctypes.c_void_p(indices.ctypes.data),
             )
-            weights = channels * fields["weights"] // fields["channels"]
-            biases = channels if fields["biases"] else 0
+            by_input, every_bias = bool(kind & 1), bool(kind & 2)
+            size = fields["inputs" if by_input else "channels"]
+            weights = channels * fields["weights"] // size
+            biases = fields["channels" if every_bias else "biases"]
+            if not every_bias:
+                biases = channels if biases and not by_input else 0
             layers.append(
                 TrainedLayer(
                     fields["index"],
-                    False,
+                    by_input,
                     indices,
                     np.full(weights, np.nan, np.float32),
                     np.full(biases, np.nan, np.float32),

@@ -10,6 +10,7 @@ from keras import layers
 
 import keras_tinytrain as ktt
 from keras_tinytrain.export.blob import Blob, read_blob
+from keras_tinytrain.export.contents import plan_flags
 from keras_tinytrain.export.micro import MicroExport
 from keras_tinytrain.heads import prototypes
 from keras_tinytrain.quantization.tflite import stored_input
@@ -27,7 +28,8 @@ class Device:
         blob: What was exported.
         data: Its bytes.
         engine: The engine, not yet initialised.
-        channels: Trained channels of each layer of the blob.
+        channels: Trained channels, or inputs, of each layer of the blob.
+        kinds: Which of both, and whether all biases; None of channels alone.
     """
 
     model: object
@@ -36,6 +38,7 @@ class Device:
     data: bytes
     engine: Engine
     channels: list[list[int]]
+    kinds: np.ndarray | None
 
     @property
     def names(self):
@@ -53,9 +56,10 @@ class Device:
 
     def start(self, **rates):
         """Initialises the engine in exactly what it needs, and plans."""
-        sizes = self.engine.training_bytes(self.counts)
+        sizes = self.engine.training_bytes(self.counts, self.kinds)
         assert self.engine.init(*sizes, **rates) == 0
-        assert self.engine.plan(self.channels) == 0, self.engine.numbers
+        planned = self.engine.plan(self.channels, self.kinds)
+        assert planned == 0, self.engine.numbers
         return sizes
 
     def observe(self, samples, labels):
@@ -80,21 +84,49 @@ def random_channels(rng, costs, share=0.5):
     }
 
 
+def random_parts(rng, costs):
+    """Draws layers that train inputs, layers that train all biases."""
+    inputs = {
+        c.name: np.sort(
+            rng.permutation(c.inputs)[: rng.integers(1, c.inputs + 1)]
+        )
+        for c in costs
+        if c.inputs and rng.random() < 0.5
+    }
+    biases = [c.name for c in costs if c.biases and rng.random() < 0.5]
+    return {"inputs": inputs, "biases": biases}
+
+
 def make_device(
-    library, model, channels, folder, *, way=3, optimizer=ADAM, **options
+    library,
+    model,
+    channels,
+    folder,
+    *,
+    way=3,
+    optimizer=ADAM,
+    parts=None,
+    **options,
 ):
     """Plans `{layer: channels}`, exports and opens the blob."""
     costs = ktt.layer_costs(model)
-    ktt.apply_plan(model, make_plan(channels, costs, "test"))
+    parts = parts or {}
+    plan = make_plan(channels, costs, "test", **parts)
+    ktt.apply_plan(model, plan)
+    chosen = {
+        layer.name: layer.inputs or layer.channels for layer in plan.layers
+    }
+    flags = {layer.name: plan_flags(layer) for layer in plan.layers}
     result = ktt.export_micro(model, folder, max_way=max(way, 2), **options)
     data = result.blob.read_bytes()
     blob = read_blob(data)
     rows = [
-        [int(c) for c in channels.get(layer["name"], ())]
-        for layer in blob.layers
+        [int(c) for c in chosen.get(layer["name"], ())] for layer in blob.layers
     ]
     engine = Engine(library, data, way, optimizer)
-    return Device(model, result, blob, data, engine, rows)
+    kinds = np.array([flags.get(c["name"], 0) for c in blob.layers], np.uint8)
+    kinds = kinds if kinds.any() else None
+    return Device(model, result, blob, data, engine, rows, kinds)
 
 
 def boundary(device, images):
@@ -133,11 +165,13 @@ def device_order(model, vector):
     window, parts, start = model.training_window(), [], 0
     vector = np.asarray(vector)
     for layer in window.layers.values():
-        shape = layer.slice_shape(len(layer.channels), False)
+        by_input = len(layer.inputs) > 0
+        count = len(layer.inputs if by_input else layer.channels)
+        shape = layer.slice_shape(count, by_input)
         size = int(np.prod(shape))
         kernel = vector[start : start + size].reshape(shape)
         start += size
-        bias = vector[start : start + len(layer.biased)]
+        bias = vector[start : start + layer.use_bias * len(layer.biased)]
         start += len(bias)
         parts += [np.moveaxis(kernel, -1, 0).ravel(), bias]
     return np.concatenate([*parts, []])

@@ -1,5 +1,7 @@
 // The trainer and the planner for ctypes.
 
+#include <string.h>
+
 #include "tinytrain/arena.h"
 #include "tinytrain/blob_plan.h"
 #include "tinytrain/ram_storage.h"
@@ -23,10 +25,25 @@ int Write(const Status& status, uint32_t* numbers) {
   return static_cast<int>(status.code);
 }
 
+// Added to an optimizer: the sample lies in `work`.
+const int kSampleInWork = 16;
+
 Setup SetupOf(uint32_t classes, int optimizer) {
+  const bool in_work = optimizer >= kSampleInWork;
+  const int kind = in_work ? optimizer - kSampleInWork : optimizer;
   const Setup setup = {static_cast<uint16_t>(classes),
-                       static_cast<Optimizer>(optimizer)};
+                       static_cast<Optimizer>(kind), in_work};
   return setup;
+}
+
+// Puts a sample where the trainer wants it.
+const void* Placed(Engine* engine, const void* sample) {
+  void* const place = engine->trainer.sample_place();
+  if (place == nullptr) return sample;
+  const format::Tensor& input = engine->model.tensor(0);
+  const uint32_t element = input.type == format::kInt8 ? 1 : 4;
+  memcpy(place, sample, input.size() * element);
+  return place;
 }
 
 // Slots in memory that fail after some reads.
@@ -80,9 +97,11 @@ int engine_init(void* engine, uint32_t classes, int optimizer, float rate,
 }
 
 void planner_training_bytes(void* engine, uint32_t classes, int optimizer,
-                            const uint16_t* counts, uint64_t* bytes) {
+                            const uint16_t* counts, const uint8_t* kinds,
+                            uint64_t* bytes) {
+  const Parts parts = {counts, kinds};
   const Bytes found =
-      TrainingBytes(Of(engine)->model, SetupOf(classes, optimizer), counts);
+      TrainingBytes(Of(engine)->model, SetupOf(classes, optimizer), parts);
   bytes[0] = found.persistent;
   bytes[1] = found.work;
 }
@@ -97,7 +116,8 @@ void planner_scoring_bytes(void* engine, uint32_t classes, int optimizer,
 
 uint64_t planner_fixed_bytes(void* engine, uint32_t classes, int optimizer,
                              const uint16_t* counts) {
-  return FixedBytes(Of(engine)->model, SetupOf(classes, optimizer), counts);
+  const Parts parts = {counts, nullptr};
+  return FixedBytes(Of(engine)->model, SetupOf(classes, optimizer), parts);
 }
 
 uint64_t planner_channel_bytes(void* engine, uint32_t classes, int optimizer,
@@ -110,11 +130,22 @@ int engine_begin_scoring(void* engine, uint32_t* numbers) {
 }
 
 int engine_observe(void* engine, const void* sample, uint32_t label) {
+  return static_cast<int>(
+      Of(engine)->trainer.Observe(Placed(Of(engine), sample), label).code);
+}
+
+// Of a sample where it is.
+int engine_observe_at(void* engine, const void* sample, uint32_t label) {
   return static_cast<int>(Of(engine)->trainer.Observe(sample, label).code);
 }
 
+const void* engine_sample_place(void* engine) {
+  return Of(engine)->trainer.sample_place();
+}
+
 int engine_revisit(void* engine, const void* sample, uint32_t label) {
-  return static_cast<int>(Of(engine)->trainer.Revisit(sample, label).code);
+  return static_cast<int>(
+      Of(engine)->trainer.Revisit(Placed(Of(engine), sample), label).code);
 }
 
 int engine_settle(void* engine) {
@@ -122,7 +153,8 @@ int engine_settle(void* engine) {
 }
 
 int engine_score(void* engine, const void* sample, uint32_t label) {
-  return static_cast<int>(Of(engine)->trainer.Score(sample, label).code);
+  return static_cast<int>(
+      Of(engine)->trainer.Score(Placed(Of(engine), sample), label).code);
 }
 
 int engine_end_scoring(void* engine) {
@@ -138,20 +170,23 @@ uint32_t engine_score_count(void* engine) {
 }
 
 int engine_plan(void* engine, const uint16_t* counts, const uint16_t* channels,
-                uint32_t* numbers) {
-  const Selection selection = {counts, channels};
+                const uint8_t* kinds, uint32_t* numbers) {
+  const Selection selection = {{counts, kinds}, channels};
   return Write(Of(engine)->trainer.Plan(selection), numbers);
 }
 
 // Reads the blob's plan into `work`; writes where its lists begin there.
 int engine_read_plan(void* engine, uint8_t* work, size_t work_bytes,
                      uint64_t* offsets, uint32_t* numbers) {
-  Selection selection = {nullptr, nullptr};
+  Selection selection = {{nullptr, nullptr}, nullptr};
   const Status status =
       ReadPlan(Of(engine)->model, work, work_bytes, &selection);
   if (status.ok()) {
-    offsets[0] = reinterpret_cast<const uint8_t*>(selection.counts) - work;
+    offsets[0] =
+        reinterpret_cast<const uint8_t*>(selection.parts.counts) - work;
     offsets[1] = reinterpret_cast<const uint8_t*>(selection.channels) - work;
+    const uint8_t* kinds = selection.parts.kinds;
+    offsets[2] = kinds == nullptr ? 0 : kinds - work;
   }
   return Write(status, numbers);
 }
@@ -159,7 +194,9 @@ int engine_read_plan(void* engine, uint8_t* work, size_t work_bytes,
 int engine_accumulate(void* engine, const void* sample, uint32_t label,
                       float* loss) {
   return static_cast<int>(
-      Of(engine)->trainer.Accumulate(sample, label, loss).code);
+      Of(engine)
+          ->trainer.Accumulate(Placed(Of(engine), sample), label, loss)
+          .code);
 }
 
 int engine_update(void* engine) {
@@ -177,7 +214,9 @@ int engine_judge(void* engine) {
 int engine_predict(void* engine, const void* sample, uint32_t* label,
                    float* logits) {
   return static_cast<int>(
-      Of(engine)->trainer.Predict(sample, label, logits).code);
+      Of(engine)
+          ->trainer.Predict(Placed(Of(engine), sample), label, logits)
+          .code);
 }
 
 // `slots` holds both.

@@ -14,7 +14,8 @@ from kernel_library import SOURCES, WARNINGS, compiler
 HERE = Path(__file__).parent
 OK, TOO_SMALL, MISALIGNED, BAD_ARGUMENT = 0, -1, -2, -3
 NOT_FINITE, WRONG_STATE, STORAGE, WORSE = -8, -9, -11, -15
-SGD, MOMENTUM, ADAM = range(3)
+SGD, MOMENTUM, ADAM, IN_PLACE = range(4)
+IN_WORK = 16  # Added to these: the sample lies in `work`.
 GUARD = 64  # Bytes on each side of a region.
 
 
@@ -103,11 +104,11 @@ class Engine:
         ]
         return getattr(self.library, name)(self.handle, *pointers)
 
-    def training_bytes(self, counts) -> tuple[int, int]:
+    def training_bytes(self, counts, kinds=None) -> tuple[int, int]:
         """Returns the bytes of `persistent` and `work`, by the planner."""
         found = np.zeros(2, np.uint64)
         counts = np.array(counts, np.uint16)
-        self.call("planner_training_bytes", *self.setup, counts, found)
+        self.call("planner_training_bytes", *self.setup, counts, kinds, found)
         return int(found[0]), int(found[1])
 
     def scoring_bytes(self) -> tuple[int, int]:
@@ -154,11 +155,11 @@ class Engine:
         self.numbers = tuple(int(n) for n in numbers)
         return code
 
-    def plan(self, channels) -> int:
-        """Plans the channels of each layer."""
+    def plan(self, channels, kinds=None) -> int:
+        """Plans the channels of each layer, or its inputs by its kind."""
         counts = np.array([len(c) for c in channels], np.uint16)
         flat = np.array([i for c in channels for i in c] or [0], np.uint16)
-        return self.status("engine_plan", counts, flat)
+        return self.status("engine_plan", counts, flat, kinds)
 
     def observe(self, sample, label) -> int:
         return self.call("engine_observe", floats(sample), int(label))
@@ -257,7 +258,10 @@ def copied(address: int, count: int) -> np.ndarray:
 def load(path: Path) -> ctypes.CDLL:
     """Loads what `build` has built."""
     library = ctypes.CDLL(str(path))
-    for name in ("engine_new", "engine_scores", "engine_class_vectors"):
+    for name in (
+        *("engine_new", "engine_scores", "engine_class_vectors"),
+        "engine_sample_place",
+    ):
         getattr(library, name).restype = ctypes.c_void_p
     for name in ("planner_fixed_bytes", "planner_channel_bytes"):
         getattr(library, name).restype = ctypes.c_uint64

@@ -198,7 +198,7 @@ void cosine_head_backward(const CosineHead* head, const float* embedding,
                           const float* d_logits, float* d_embedding,
                           float* d_class_vectors) {
   CosineHeadBackward(*head, embedding, class_vectors, inverse_norms, logits,
-                     d_logits, d_embedding, d_class_vectors);
+                     d_logits, d_embedding, 1.0f, d_class_vectors);
 }
 
 float softmax_cross_entropy(const float* logits, int classes, int label,

@@ -78,6 +78,32 @@ void depthwise_conv2d_forward_int8(int fast, const Window* window,
   }
 }
 
+// The gradient of the input, or, `over` that of the output, there.
+void depthwise_conv2d_backward_input_int8(int over, const Window* window,
+                                          const int8_t* filter, void* scratch,
+                                          float* d_output, float* d_input) {
+  const Rows<int8_t> rows(filter, nullptr, Channels());
+  if (over) {
+    DepthwiseConv2DBackwardInPlace(*window, rows, scratch, d_output);
+  } else {
+    DepthwiseConv2DBackwardInput(*window, d_output, rows, scratch, d_input);
+  }
+}
+
+// Of a filter in float32 some of whose inputs are elsewhere; without inputs it
+// is whole. Forward, and the gradient of the input.
+void conv2d_with_inputs(const Window* window, const float* filter,
+                        const float* slice, const uint16_t* index, int count,
+                        float* patch, const float* input, float* output,
+                        const float* d_output, float* d_input) {
+  const Channels inputs = {index, count};
+  Rows<float> rows(filter, slice, inputs);
+  rows.tap = count > 0 ? window->input.channels : 0;
+  rows.patch = patch;
+  Conv2DForward(*window, input, rows, Rows<float>(), output);
+  Conv2DBackwardInput(*window, d_output, rows, d_input);
+}
+
 void add_forward_int8(int fast, const float* scales, const int* zero_points,
                       int low, int high, const int8_t* first,
                       const int8_t* second, int count, int8_t* output,

@@ -156,7 +156,7 @@ void PrintHead() {
   CosineHeadForward(head, embedding, vectors, norms, logits);
   const float loss = SoftmaxCrossEntropy(logits, head.classes, 2, d_logits);
   CosineHeadBackward(head, embedding, vectors, norms, logits, d_logits,
-                     d_embedding, d_vectors);
+                     d_embedding, 1.0f, d_vectors);
   PyramidPoolingBackward(shape, embedding, embedding_norms, d_embedding,
                          d_input);
   ReluBackward(mask.bytes(), shape.size(), d_input);

@@ -37,8 +37,8 @@ void selector_select(const void* blob, size_t size, uint32_t classes,
   Model model;
   model.Open(blob, size);
   const Setup setup = {static_cast<uint16_t>(classes),
-                       static_cast<tinytrain::Optimizer>(optimizer)};
-  tinytrain::Selection selection = {nullptr, nullptr};
+                       static_cast<tinytrain::Optimizer>(optimizer), false};
+  tinytrain::Selection selection = {{nullptr, nullptr}, nullptr};
   const tinytrain::Status s =
       tinytrain::Select(model, setup, scores, work, work_bytes, &selection);
   status[0] = static_cast<int64_t>(s.code);
@@ -46,12 +46,12 @@ void selector_select(const void* blob, size_t size, uint32_t classes,
   status[2] = s.available;
   status[3] = s.missing;
   if (!s.ok()) {
-    if (selection.counts != nullptr) status[0] = 1;
+    if (selection.parts.counts != nullptr) status[0] = 1;
     return;
   }
   size_t total = 0;
   for (uint32_t i = 0; i < model.layer_count(); ++i) {
-    counts[i] = selection.counts[i];
+    counts[i] = selection.parts.counts[i];
     total += counts[i];
   }
   memcpy(channels, selection.channels, total * sizeof(*channels));

@@ -29,6 +29,7 @@ def state(model):
     return [part.tobytes() for part in parts]
 
 
+# Channels by layer, classes, and what trains besides.
 PLANS = {
     "nothing": ({}, 2),
     "vectors": ({}, 10),
@@ -39,14 +40,27 @@ PLANS = {
         | {"last": range(3), "dense": range(5)},
         4,
     ),
+    "inputs": (
+        {"depthwise": [2]},
+        2,
+        {"inputs": {"project": [0, 3], "dense": [1]}, "biases": ["project"]},
+    ),
+    "biases": ({"dense": [4]}, 2, {"biases": ["project", "last", "dense"]}),
 }
+
+
+def learned(name, head="linear"):
+    channels, way, *parts = PLANS[name]
+    parts = dict(*parts)
+    for key, value in parts.get("inputs", {}).items():
+        parts["inputs"][key] = np.array(value)
+    return learn(build(head), channels, way=way, **parts)
 
 
 @pytest.mark.parametrize("head", ["linear", "prototype"])
 @pytest.mark.parametrize("name", PLANS)
 def test_both_write_the_same_bytes(name, head, checkpoints, tmp_path):
-    channels, way = PLANS[name]
-    model = learn(build(head), channels, way=way)
+    model = learned(name, head)
     device = exported(checkpoints, model, tmp_path, from_pixels=True)
     expected, data = saved(model, tmp_path)
     slots = one(b"", size=2048)
@@ -57,8 +71,7 @@ def test_both_write_the_same_bytes(name, head, checkpoints, tmp_path):
 
 @pytest.mark.parametrize("name", PLANS)
 def test_what_the_device_learned_comes_to_the_host(name, checkpoints, tmp_path):
-    channels, way = PLANS[name]
-    model = learn(build(), channels, way=way)
+    model = learned(name)
     device = exported(checkpoints, model, tmp_path, from_pixels=True)
     slots = one(b"", size=2048)
     device.save(saved(model, tmp_path)[0], slots)
@@ -70,8 +83,7 @@ def test_what_the_device_learned_comes_to_the_host(name, checkpoints, tmp_path):
 
 @pytest.mark.parametrize("name", PLANS)
 def test_what_the_host_learned_comes_to_the_device(name, checkpoints, tmp_path):
-    channels, way = PLANS[name]
-    model = learn(build(), channels, way=way)
+    model = learned(name)
     device = exported(checkpoints, model, tmp_path, from_pixels=True)
     expected, data = saved(model, tmp_path)
     assert device.load(one(data), expected).to_bytes() == data

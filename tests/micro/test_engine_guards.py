@@ -6,6 +6,7 @@ from devices import boundary, make_device
 from engine_library import (
     ADAM,
     BAD_ARGUMENT,
+    IN_PLACE,
     MOMENTUM,
     NOT_FINITE,
     OK,
@@ -131,7 +132,8 @@ def test_calls_out_of_turn(device, samples):
         (MOMENTUM, {"rate": 0.0, "momentum": 0.9}),
         (MOMENTUM, {"rate": 0.1, "momentum": 1.0}),
         (MOMENTUM, {"rate": 0.1, "momentum": np.nan}),
-        (3, {"rate": 0.1}),
+        (IN_PLACE, {"rate": 0.0}),
+        (4, {"rate": 0.1}),
     ],
 )
 def test_settings_that_are_none(device, optimizer, rates):

@@ -82,11 +82,10 @@ def check_gradients(device, images, labels, way):
 
 def limits(device):
     """Returns the largest magnitude of each number that trains."""
-    size = device.engine.trained().size - sum(map(row_size, *rows(device)))
+    found = [sizes_of(*part) for part in zip(*rows(device))]
+    size = device.engine.trained().size - sum(map(sum, found))
     parts = [np.full(size, np.inf)]  # Class vectors.
-    for layer, count in zip(*rows(device)):
-        weights = count * layer["weights"] // layer["channels"]
-        biases = count * (layer["biases"] > 0)
+    for layer, (weights, biases) in zip(device.blob.layers, found):
         largest = np.inf, np.inf
         if layer["type"]:
             inner = device.model.network.layers[layer["name"]].layer
@@ -96,12 +95,17 @@ def limits(device):
 
 
 def rows(device):
-    return device.blob.layers, device.counts
+    kinds = device.kinds
+    kinds = [0] * len(device.counts) if kinds is None else kinds
+    return device.blob.layers, device.counts, kinds
 
 
-def row_size(layer, count):
-    weights = layer["weights"] // layer["channels"]
-    return count * (weights + (layer["biases"] > 0))
+def sizes_of(layer, count, kind):
+    """Returns how many weights and biases train."""
+    by_input, every_bias = kind & 1, kind & 2
+    size = layer["inputs" if by_input else "channels"]
+    biases = layer["biases"] if every_bias else 0 if by_input else count
+    return count * layer["weights"] // size, biases * (layer["biases"] > 0)
 
 
 @pytest.mark.parametrize("seed", range(14))

@@ -274,13 +274,27 @@ def test_arguments_that_are_refused(case):
         ktt.micro.Engine(flipped(case.blob))
 
 
-@pytest.mark.parametrize(
-    "parts", [{"inputs": {"last": np.array([1])}}, {"biases": ["last"]}]
-)
-def test_a_plan_of_what_no_device_trains(case, make_plan, parts):
-    plan = make_plan(case.model, {}, **parts)
-    with pytest.raises(ValueError, match=r"Received: inputs.*'last'"):
-        case.engine().plan(plan)
+def test_a_plan_of_inputs_and_biases(case, make_plan, tmp_path):
+    """What comes back is what the host would have trained."""
+    parts = {"inputs": {"last": np.array([1, 3])}, "biases": ["project"]}
+    plan = make_plan(case.model, {"dw": np.array([2])}, **parts)
+    engine = case.engine()
+    assert engine.training_bytes(plan) > engine.training_bytes(plan.channels)
+    engine.plan(plan)
+    for image, label in zip(case.task.images, case.task.labels):
+        engine.observe(image, label)
+    engine.train(case.task.images, case.task.labels, steps=2)
+    engine.settle(case.task.images, case.task.labels)
+    expected = case.logits(engine)
+    engine.save(tmp_path / "learned.ttck")
+    other = case.engine()
+    other.load(tmp_path / "learned.ttck")
+    np.testing.assert_array_equal(case.logits(other), expected)
+    ktt.load_checkpoint(case.model, tmp_path / "learned.ttck")
+    found = {c.name: c.describe() for c in case.model.plan.layers}
+    assert found == {"dw": "1/8", "project": "bias", "last": "2/4 in"}
+    logits = case.model.predict(case.task.images, verbose=0)
+    np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_machine_without_a_compiler(tmp_path, monkeypatch):

@@ -21,18 +21,21 @@ inline void WalkCheckpoint(const tinytrain::Model& model,
     Expect(checkpoint.ReadLayer(i, &layer).ok());
     Expect(layer.row < model.layer_count());
     const tinytrain::format::Layer& row = model.layer(layer.row);
-    const uint32_t channels = static_cast<uint32_t>(layer.channels.count);
-    Expect(channels <= row.channels);
+    const tinytrain::Part part = layer.part(model);
+    const uint32_t channels = part.count();
+    const uint32_t limit = part.by_input() ? row.inputs : row.channels;
+    Expect(channels <= limit);
     uint16_t* index =
         static_cast<uint16_t*>(malloc(channels > 0 ? 2 * channels : 1));
     Expect(checkpoint.ReadChannels(i, index).ok());
     for (uint32_t k = 0; k < channels; ++k) {
-      Expect(index[k] < row.channels && (k == 0 || index[k - 1] < index[k]));
+      Expect(index[k] < limit && (k == 0 || index[k - 1] < index[k]));
     }
     layer.channels.index = index;
-    layer.weights = static_cast<float*>(
-        calloc(channels * (row.weights / row.channels) + 1, sizeof(float)));
-    layer.biases = static_cast<float*>(calloc(channels + 1, sizeof(float)));
+    layer.weights =
+        static_cast<float*>(calloc(part.weights() + 1, sizeof(float)));
+    layer.biases =
+        static_cast<float*>(calloc(part.biases() + 1, sizeof(float)));
   }
   Block<float> vectors(checkpoint.way() * model.head().depth);
   const tinytrain::Trained trained = {layers.get(), count, vectors.get(),

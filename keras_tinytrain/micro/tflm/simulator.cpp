@@ -100,20 +100,20 @@ int tinytrain_begin_scoring(Tail* tail, uint32_t* numbers) {
 // Both lists have room for all there is.
 int tinytrain_select(Tail* tail, uint16_t* counts, uint16_t* channels,
                      uint32_t* numbers) {
-  Selection selection = {nullptr, nullptr};
+  Selection selection = {{nullptr, nullptr}, nullptr};
   const Status status = tail->Choose(&selection);
   if (!status.ok()) return Tell(status, numbers);
   const uint16_t* channel = selection.channels;
   for (uint32_t i = 0; i < tail->model().layer_count(); ++i) {
-    counts[i] = selection.counts[i];
+    counts[i] = selection.parts.counts[i];
     for (uint32_t k = 0; k < counts[i]; ++k) *channels++ = *channel++;
   }
   return Tell(status, numbers);
 }
 
 int tinytrain_plan(Tail* tail, const uint16_t* counts, const uint16_t* channels,
-                   uint32_t* numbers) {
-  const Selection selection = {counts, channels};
+                   const uint8_t* kinds, uint32_t* numbers) {
+  const Selection selection = {{counts, kinds}, channels};
   return Tell(tail->trainer().Plan(selection), numbers);
 }
 
@@ -130,8 +130,9 @@ void tinytrain_planned(Tail* tail, uint16_t* counts, uint16_t* channels) {
 }
 
 void tinytrain_training_bytes(Tail* tail, const uint16_t* counts,
-                              uint64_t* bytes) {
-  const Bytes found = TrainingBytes(tail->model(), tail->setup(), counts);
+                              const uint8_t* kinds, uint64_t* bytes) {
+  const tinytrain::Parts parts = {counts, kinds};
+  const Bytes found = TrainingBytes(tail->model(), tail->setup(), parts);
   bytes[0] = found.persistent;
   bytes[1] = found.work;
 }

@@ -66,7 +66,7 @@ void Time(const char* name, Call call) {
 }
 
 tinytrain::Status Choose(const tinytrain::Setup& setup) {
-  tinytrain::Selection selection = {nullptr, nullptr};
+  tinytrain::Selection selection = {{nullptr, nullptr}, nullptr};
   const tinytrain::Status status = tinytrain::Select(
       model, setup, trainer.scores(), work, sizeof(work), &selection);
   return status.ok() ? trainer.Plan(selection) : status;
@@ -74,7 +74,8 @@ tinytrain::Status Choose(const tinytrain::Setup& setup) {
 
 void setup() {
   Serial.begin(115200);
-  const tinytrain::Setup task = {NET_CLASSES, tinytrain::Optimizer::kAdam};
+  const tinytrain::Setup task = {NET_CLASSES, tinytrain::Optimizer::kAdam,
+                                false};
   const tinytrain::Rates rates = {0.001f, 0.0f};
   const tinytrain::Regions regions = {persistent, sizeof(persistent), work,
                                       sizeof(work)};

@@ -40,7 +40,8 @@ void Check(const char* call, const tinytrain::Status& status) {
 }
 
 void Learn() {
-  const tinytrain::Setup setup = {kClasses, tinytrain::Optimizer::kAdam};
+  const tinytrain::Setup setup = {kClasses, tinytrain::Optimizer::kAdam,
+                                  false};
   const tinytrain::Rates rates = {0.0f, 0.9f};  // 0 finds the learning rate.
   const tinytrain::Regions regions = {persistent, sizeof(persistent), work,
                                       sizeof(work)};
@@ -56,7 +57,7 @@ void Learn() {
     Check("Score", trainer.Score(features, i % kClasses));
   }
   Check("EndScoring", trainer.EndScoring());
-  tinytrain::Selection selection = {nullptr, nullptr};
+  tinytrain::Selection selection = {{nullptr, nullptr}, nullptr};
   Check("Select", tinytrain::Select(model, setup, trainer.scores(), work,
                                     sizeof(work), &selection));
   Check("Plan", trainer.Plan(selection));

@@ -19,7 +19,6 @@ uint64_t BlobPlanBytes(const Model& model);
 //   kRegionTooSmall          `work`, in bytes
 //   kMisaligned              `work`
 //   kWrongState              there is no plan: the device selects
-//   kUnsupported             trained inputs, or biases alone
 Status ReadPlan(const Model& model, void* work, size_t work_bytes,
                 Selection* selection);
 

@@ -2,6 +2,7 @@
 
 #include "tinytrain/checkpoint_slots.h"
 #include "tinytrain/finite.h"
+#include "tinytrain/stored.h"
 
 namespace tinytrain {
 namespace {
@@ -17,6 +18,16 @@ uint32_t RowOf(const Model& model, uint32_t index) {
   uint32_t row = 0;
   while (row < model.layer_count() && model.layer(row).index != index) ++row;
   return row;
+}
+
+// Returns what of a layer is saved, see `Parts`.
+uint16_t KindOf(const format::Layer& layer, const format::SavedLayer& saved) {
+  uint32_t kind = saved.by_input == 1 ? format::kByInput : 0;
+  const Part part(layer, saved.count, kind);
+  if (saved.biases != part.biases() && saved.biases == layer.biases) {
+    kind |= format::kEveryBias;
+  }
+  return static_cast<uint16_t>(kind);
 }
 
 }  // namespace
@@ -89,25 +100,21 @@ Status Checkpoint::CheckLayer(uint32_t i, uint32_t* least) const {
   }
   if (saved.by_input > 1) return Unequal(Code::kBadFormat, 1, saved.by_input);
   const format::Layer& layer = model_->layer(row);
-  const uint32_t biases = layer.biases == 0 ? 0 : saved.count;
-  const bool has_every_bias =
-      saved.biases != biases && saved.biases == layer.biases;
-  if (saved.by_input == 1 || has_every_bias) {
-    // There is no kernel for the gradients of chosen inputs, and none for those
-    // of biases alone.
-    return Unequal(Code::kUnsupported, saved.index, 0);
+  if (saved.by_input == 1 && layer.inputs == 0) {
+    return Unequal(Code::kWrongModel, 0, saved.by_input);
   }
-  if (saved.count > layer.channels) {
-    return Unequal(Code::kWrongModel, layer.channels, saved.count);
+  const uint32_t limit = saved.by_input ? layer.inputs : layer.channels;
+  if (saved.count > limit) {
+    return Unequal(Code::kWrongModel, limit, saved.count);
   }
-  const uint32_t weights = saved.count * (layer.weights / layer.channels);
-  if (saved.weights != weights) {
-    return Unequal(Code::kWrongModel, weights, saved.weights);
+  const Part part(layer, saved.count, KindOf(layer, saved));
+  if (saved.weights != part.weights()) {
+    return Unequal(Code::kWrongModel, part.weights(), saved.weights);
   }
-  if (saved.biases != biases) {
-    return Unequal(Code::kWrongModel, biases, saved.biases);
+  if (saved.biases != part.biases()) {
+    return Unequal(Code::kWrongModel, part.biases(), saved.biases);
   }
-  status = CheckIndices(saved, layer.channels);
+  status = CheckIndices(saved, limit);
   if (status.ok()) status = CheckFloats(saved.kernel, saved.weights);
   if (status.ok()) status = CheckFloats(saved.bias, saved.biases);
   return status;
@@ -153,11 +160,14 @@ Status Checkpoint::ReadLayer(uint32_t i, TrainedLayer* layer) const {
   format::SavedLayer saved;
   const Status status = ReadRow(i, &saved);
   if (!status.ok()) return status;
-  layer->row = RowOf(*model_, saved.index);
+  layer->row = static_cast<uint16_t>(RowOf(*model_, saved.index));
+  layer->kind = KindOf(model_->layer(layer->row), saved);
   layer->channels.index = nullptr;
   layer->channels.count = static_cast<int>(saved.count);
   layer->weights = nullptr;
   layer->biases = nullptr;
+  layer->stored = nullptr;
+  layer->stored_biases = nullptr;
   return Status::Ok();
 }
 
@@ -174,11 +184,17 @@ Status Checkpoint::Read(const Trained& trained) const {
     format::SavedLayer saved;
     status = ReadRow(i, &saved);
     const TrainedLayer& layer = trained.layers[i];
-    if (status.ok()) {
+    if (status.ok() && layer.stored != nullptr) {
+      const float limit = BiasLimit(*model_, model_->layer(layer.row));
+      status = ReadIntegers(saved.kernel, saved.weights, kLargestWeight,
+                            layer.stored);
+      if (!status.ok()) return status;
+      status =
+          ReadIntegers(saved.bias, saved.biases, limit, layer.stored_biases);
+    } else if (status.ok()) {
       status =
           ReadBytes(saved.kernel, layer.weights, sizeof(float) * saved.weights);
-    }
-    if (status.ok()) {
+      if (!status.ok()) return status;
       status =
           ReadBytes(saved.bias, layer.biases, sizeof(float) * saved.biases);
     }
@@ -186,6 +202,20 @@ Status Checkpoint::Read(const Trained& trained) const {
   if (!status.ok()) return status;
   return ReadBytes(header_.vectors, trained.class_vectors,
                    sizeof(float) * header_.way * header_.depth);
+}
+
+// Reads numbers as the integers next to them.
+template <typename Stored>
+Status Checkpoint::ReadIntegers(uint32_t offset, uint32_t count, float limit,
+                                Stored* to) const {
+  for (; count > 0; --count) {
+    float value = 0.0f;
+    const Status status = ReadBytes(offset, &value, sizeof(value));
+    if (!status.ok()) return status;
+    *to++ = static_cast<Stored>(RoundedTo(value, limit));
+    offset += sizeof(value);
+  }
+  return Status::Ok();
 }
 
 Status Checkpoint::CheckSame(const Trained& trained) const {

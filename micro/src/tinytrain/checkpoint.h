@@ -36,8 +36,6 @@ class Checkpoint {
   // Finds the checkpoint and checks all of it, or stays closed and says why:
   //   kNoCheckpoint    neither slot holds any: start from the base model
   //   kWrongModel      of another model, head or number of classes
-  //   kUnsupported     it trains input channels, or biases of channels that do
-  //                    not train; `requested` is the layer in the network
   //   kBadFormat, kWrongVersion, kCorrupt, kRegionTooSmall (truncated),
   //   kNotFinite, kStorage
   Status Open(const Model& model, const Storage& storage);
@@ -47,7 +45,7 @@ class Checkpoint {
   uint32_t layer_count() const { return header_.layer_count; }
   uint32_t way() const { return header_.way; }
 
-  // Fills in row and count of a layer, with null pointers. `i` is below
+  // Fills in row, kind and count of a layer, with null pointers. `i` is below
   // `layer_count`, here and below.
   Status ReadLayer(uint32_t i, TrainedLayer* layer) const;
 
@@ -68,6 +66,9 @@ class Checkpoint {
   Status CheckFloats(uint32_t offset, uint32_t count) const;
   Status CheckSame(const Trained& trained) const;
   Status ReadRow(uint32_t i, format::SavedLayer* layer) const;
+  template <typename Stored>
+  Status ReadIntegers(uint32_t offset, uint32_t count, float limit,
+                      Stored* to) const;
   Status ReadBytes(uint32_t offset, void* bytes, uint32_t size) const;
   bool IsInside(uint32_t offset, uint64_t size) const;
 

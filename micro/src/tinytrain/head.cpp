@@ -70,11 +70,13 @@ float Head::Loss(uint32_t label, const HeadVectors& vectors) const {
 }
 
 void Head::Backward(const float* class_vectors, const HeadVectors& vectors,
-                    float* d_class_vectors, float* d_features) const {
+                    float share, float* d_class_vectors,
+                    float* d_features) const {
   memset(vectors.d_embedding, 0, record_.depth * sizeof(float));
   CosineHeadBackward(CosineOf(record_, classes_), vectors.embedding,
                      class_vectors, vectors.inverse_norms, vectors.logits,
-                     vectors.d_logits, vectors.d_embedding, d_class_vectors);
+                     vectors.d_logits, vectors.d_embedding, share,
+                     d_class_vectors);
   if (d_features == nullptr) return;
   switch (record_.embedding) {
     case Embedding::kFeatures:

@@ -30,9 +30,10 @@ class Head {
   void Compare(const float* class_vectors, const HeadVectors& vectors) const;
   float Loss(uint32_t label, const HeadVectors& vectors) const;
 
-  // Adds to `d_class_vectors` and to `d_features`, both null if not wanted.
+  // Adds to `d_class_vectors`, a share of their gradient, and to `d_features`,
+  // both null if not wanted.
   void Backward(const float* class_vectors, const HeadVectors& vectors,
-                float* d_class_vectors, float* d_features) const;
+                float share, float* d_class_vectors, float* d_features) const;
 
  private:
   const format::Head& record_;

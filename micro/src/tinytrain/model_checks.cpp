@@ -376,7 +376,8 @@ Refusal Model::CheckChoice(uint32_t i) const {
   }
   const format::Layer& l = layer(c.layer);
   const uint32_t limit = c.flags & format::kByInput ? l.inputs : l.channels;
-  if (c.flags & format::kEveryBias && l.biases == 0) {
+  if (c.flags > (format::kByInput | format::kEveryBias) ||
+      (c.flags & format::kEveryBias && l.biases == 0)) {
     return Refusal::Of(Flaw::kPlanLayer, i, 0, c.flags);
   }
   uint32_t next = 0;
@@ -386,6 +387,9 @@ Refusal Model::CheckChoice(uint32_t i) const {
       return Refusal::Of(Flaw::kPlanIndices, i, next, index);
     }
     next = index + 1;
+  }
+  if (c.flags & format::kByInput && l.inputs == 0) {
+    return Refusal::Of(Flaw::kPlanLayer, i, 0, c.flags);
   }
   return Refusal::None();
 }

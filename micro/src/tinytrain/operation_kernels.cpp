@@ -53,6 +53,17 @@ void RunDequantize(const Tensor& tensor, const void* input, int count,
   }
 }
 
+template <typename T>
+void CopyChannels(const Shape& shape, const void* values,
+                  const Channels& channels, void* to) {
+  const T* from = static_cast<const T*>(values);
+  T* end = static_cast<T*>(to);
+  for (int p = shape.positions(); p > 0; --p) {
+    for (int i = 0; i < channels.count; ++i) *end++ = from[channels.index[i]];
+    from += shape.channels;
+  }
+}
+
 void Clamp(Activation activation, int count, float* values, uint8_t* mask) {
   if (activation == Activation::kRelu) ReluForward(count, values, mask);
   if (activation == Activation::kRelu6) Relu6Forward(count, values, mask);
@@ -222,10 +233,22 @@ void RunBackwardInput(const Model& model, const Operation& operation,
   }
 }
 
+uint64_t BackwardInPlaceScratchBytes(const Model& model,
+                                     const Operation& operation) {
+  return DepthwiseConv2DBackwardInPlaceScratchBytes(WindowOf(model, operation));
+}
+
+void RunBackwardInPlace(const Model& model, const Operation& operation,
+                        const Operands& operands, float* gradient) {
+  DepthwiseConv2DBackwardInPlace(WindowOf(model, operation),
+                                 operands.rows.stored_filter, operands.scratch,
+                                 gradient);
+}
+
 void RunBackwardFilter(const Model& model, const Operation& operation,
-                       const void* input, const float* d_output,
-                       const Channels& channels, float* d_filter) {
-  const Window window = WindowOf(model, operation);
+                       const Window& window, const void* input,
+                       const float* d_output, const Channels& channels,
+                       float* d_filter) {
   const bool depthwise = operation.kind == Kind::kDepthwiseConv2D;
   if (ReadsInt8(model, operation)) {
     const int8_t* stored = static_cast<const int8_t*>(input);
@@ -242,6 +265,16 @@ void RunBackwardFilter(const Model& model, const Operation& operation,
                                   d_filter);
   } else {
     Conv2DBackwardFilter(window, Floats(input), d_output, channels, d_filter);
+  }
+}
+
+void CopyInputs(const Model& model, const Operation& operation,
+                const void* input, const Channels& channels, void* to) {
+  const Shape shape = WindowOf(model, operation).input;
+  if (ReadsInt8(model, operation)) {
+    CopyChannels<int8_t>(shape, input, channels, to);
+  } else {
+    CopyChannels<float>(shape, input, channels, to);
   }
 }
 

@@ -30,10 +30,16 @@ uint64_t BackwardScratchBytes(const Model& model,
 
 // Weights of a layer, either in float32 or in integers.
 struct LayerRows {
-  Rows<float> filter;
-  Rows<float> bias;
-  Rows<int8_t> stored_filter;
-  Rows<int32_t> stored_bias;
+  union {
+    Rows<float> filter;
+    Rows<int8_t> stored_filter;
+  };
+  union {
+    Rows<float> bias;
+    Rows<int32_t> stored_bias;
+  };
+
+  LayerRows() : filter(), bias() {}
 };
 
 // What an operation reads besides its window: numbers of the type of their
@@ -45,6 +51,16 @@ struct Operands {
   void* scratch;
   uint8_t* taps;  // Of max pooling; null when nothing is learned.
   uint8_t* mask;  // Of an activation; null when nothing is learned.
+
+  // `stored` if the weights are integers.
+  void GiveScratch(void* memory, bool stored) {
+    scratch = memory;
+    if (stored) {
+      rows.stored_filter.patch = static_cast<int8_t*>(memory);
+    } else {
+      rows.filter.patch = static_cast<float*>(memory);
+    }
+  }
 };
 
 // Computes `output`, which may be one of the inputs where `Schedule::Reused`
@@ -58,13 +74,16 @@ void RunWindowInt8(const Model& model, const format::Operation& operation,
                    const Window& window, const Operands& operands,
                    int8_t* output);
 
-// A convolution and the depthwise layer behind it, row by row: of what lies
-// between there are as many rows as a window has.
+// A convolution, the depthwise layer behind it and, unless null, the pointwise
+// one behind that, row by row: of what lies between there are as many rows as
+// a window has. `operands` are those of each; scratch memory is the second's.
 uint64_t StreamScratchBytes(const Model& model,
-                            const format::Operation& depthwise);
+                            const format::Operation& depthwise,
+                            const format::Operation* projection);
 void RunStreamed(const Model& model, const format::Operation& convolution,
-                 const format::Operation& depthwise, const Operands& first,
-                 const Operands& second, int8_t* output);
+                 const format::Operation& depthwise,
+                 const format::Operation* projection, const Operands* operands,
+                 int8_t* output);
 
 // Turns the gradient of an int8 layer's output into that of its accumulators.
 void ScaleGradient(const Model& model, const format::Operation& operation,
@@ -80,10 +99,23 @@ void RunBackwardInput(const Model& model, const format::Operation& operation,
                       const Operands& operands, const float* d_output,
                       float* d_input);
 
-// Adds to `d_filter` the rows of `channels`.
+// The same of a depthwise layer of stored numbers whose output is as large as
+// its input: turns the gradient of the one into that of the other.
+uint64_t BackwardInPlaceScratchBytes(const Model& model,
+                                     const format::Operation& operation);
+void RunBackwardInPlace(const Model& model, const format::Operation& operation,
+                        const Operands& operands, float* gradient);
+
+// Adds to `d_filter` the rows of `channels`. `window` and `input` are the
+// operation's, or of some channels of its input alone.
 void RunBackwardFilter(const Model& model, const format::Operation& operation,
-                       const void* input, const float* d_output,
-                       const Channels& channels, float* d_filter);
+                       const Window& window, const void* input,
+                       const float* d_output, const Channels& channels,
+                       float* d_filter);
+
+// Copies some channels of what an operation with weights reads.
+void CopyInputs(const Model& model, const format::Operation& operation,
+                const void* input, const Channels& channels, void* to);
 
 }  // namespace tinytrain
 

@@ -36,23 +36,35 @@ void Stepper::Reset(Optimizer optimizer, float momentum) {
   power1_ = power2_ = 1.0f;
 }
 
-Units::Units(const Model& model, uint32_t floats, const uint16_t* counts,
-             const uint16_t* channels)
+Units::Units(const Model& model, uint32_t floats, const Selection& selection)
     : model_(model),
-      counts_(counts),
-      channel_(channels),
+      parts_(selection.parts),
+      channel_(selection.channels),
       floats_(floats),
       layer_(0),
       row_size_(0),
+      weights_(0),
+      numbers_(0),
+      row_channel_(nullptr),
+      bias_channel_(nullptr),
       place_(0) {
   Enter();
 }
 
 // Skips layers that train nothing.
 void Units::Enter() {
-  while (layer_ < model_.layer_count() && counts_[layer_] == 0) ++layer_;
-  place_ = 0;
-  if (layer_ < model_.layer_count()) row_size_ = RowSize(model_.layer(layer_));
+  for (; layer_ < model_.layer_count(); ++layer_) {
+    const Part part = PartOf(parts_, model_.layer(layer_), layer_);
+    if (part.numbers() == 0) continue;
+    place_ = 0;
+    row_size_ = part.row_size();
+    weights_ = part.weights();
+    numbers_ = part.numbers();
+    row_channel_ = part.by_input() ? nullptr : channel_;
+    bias_channel_ = part.every_bias() ? nullptr : channel_;
+    channel_ += part.count();
+    return;
+  }
 }
 
 Unit Units::Next() {
@@ -62,14 +74,12 @@ Unit Units::Next() {
     return unit;
   }
   const format::Layer& layer = model_.layer(layer_);
-  const uint32_t count = counts_[layer_];
-  const uint32_t size = count * ChannelSize(layer);
-  unit.count = size;
+  unit.count = numbers_;
   if (IsInt8(layer)) {
-    const uint32_t weights = count * row_size_;
-    const bool is_bias = place_ >= weights;
-    const uint32_t i = is_bias ? place_ - weights : place_ / row_size_;
-    unit.step = model_.scales(layer)[channel_[i]];
+    const bool is_bias = place_ >= weights_;
+    const uint32_t i = is_bias ? place_ - weights_ : place_ / row_size_;
+    const uint16_t* channels = is_bias ? bias_channel_ : row_channel_;
+    unit.step = model_.scales(layer)[channels == nullptr ? i : channels[i]];
     unit.limit = kLargestWeight;
     unit.count = row_size_;
     if (is_bias) {
@@ -79,8 +89,7 @@ Unit Units::Next() {
     }
   }
   place_ += unit.count;
-  if (place_ == size) {
-    channel_ += count;
+  if (place_ == numbers_) {
     ++layer_;
     Enter();
   }
@@ -157,6 +166,8 @@ Stepper::Number Stepper::Next(float rate, float gradient,
     case Optimizer::kMomentum:
       next.moment = MultiplyAdd(now.moment, momentum_, -rate * gradient);
       next.value = now.value + next.moment;
+      break;
+    case Optimizer::kInPlace:  // Takes steps of its own.
       break;
     case Optimizer::kAdam:
       next.moment =

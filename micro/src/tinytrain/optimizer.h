@@ -34,10 +34,8 @@ struct Unit {
 // Tells this of all numbers, in order.
 class Units {
  public:
-  // The first `floats` are real, those of the layers follow. `counts` has the
-  // trained channels of each, `channels` lists them.
-  Units(const Model& model, uint32_t floats, const uint16_t* counts,
-        const uint16_t* channels);
+  // The first `floats` are real, those of the selected layers follow.
+  Units(const Model& model, uint32_t floats, const Selection& selection);
 
   // Returns that of the next numbers.
   Unit Next();
@@ -46,11 +44,17 @@ class Units {
   void Enter();
 
   const Model& model_;
-  const uint16_t* const counts_;
+  const Parts parts_;
   const uint16_t* channel_;  // The first one of the layer.
   uint32_t floats_;          // Left of the ones that are real.
   uint32_t layer_;
+  // Of the layer: its rows and biases are those of the channels listed, or of
+  // all when null.
   uint32_t row_size_;
+  uint32_t weights_;
+  uint32_t numbers_;
+  const uint16_t* row_channel_;
+  const uint16_t* bias_channel_;
   uint32_t place_;  // In the slice of the layer.
 };
 

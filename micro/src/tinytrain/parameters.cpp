@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include <cmath>
-
 namespace tinytrain {
 
 using format::HeadKind;
@@ -22,43 +20,39 @@ uint64_t ClassVectorsSize(const Model& model, const Setup& setup) {
   return uint64_t{setup.classes} * model.head().depth;
 }
 
-// Stored numbers of a trained channel: of its row, and its bias.
-uint32_t StoredRowSize(const Layer& layer) {
-  return IsInt8(layer) ? RowSize(layer) : 0;
+// Stored numbers of what trains: of its rows and its biases.
+uint32_t StoredRows(const Layer& layer, const Part& part) {
+  return IsInt8(layer) ? part.weights() : 0;
 }
-uint32_t StoredBiases(const Layer& layer) {
-  return IsInt8(layer) && layer.biases > 0 ? 1 : 0;
-}
-
-float RoundedTo(float value, float limit) {
-  const float rounded = std::nearbyint(value);
-  return rounded < -limit ? -limit : rounded > limit ? limit : rounded;
+uint32_t StoredBiases(const Layer& layer, const Part& part) {
+  return IsInt8(layer) ? part.biases() : 0;
 }
 
-// Copies rows or biases of the base, as floats.
-template <typename T>
-float* CopyRows(const T* base, const Channels& chosen, uint32_t row,
-                uint32_t step, uint32_t size, float* to) {
-  for (int i = 0; i < chosen.count; ++i) {
-    const T* from = base + chosen.index[i] * row;
+// Copies rows or biases of the base.
+template <typename T, typename To>
+void CopyRows(const T* base, const Channels& rows, uint32_t row, uint32_t step,
+              uint32_t size, To* to) {
+  for (int i = 0; i < rows.count; ++i) {
+    const T* from = base + rows.at(i) * row;
     for (uint32_t k = 0; k < size; ++k) {
-      *to++ = static_cast<float>(from[k * step]);
+      *to++ = static_cast<To>(from[k * step]);
     }
   }
-  return to;
+}
+
+// The same of chosen inputs of all rows: of every tap of `tap` values.
+template <typename T, typename To>
+void CopyInputs(const T* base, const Channels& inputs, uint32_t taps,
+                uint32_t tap, To* to) {
+  for (; taps > 0; --taps) {
+    for (int i = 0; i < inputs.count; ++i) {
+      *to++ = static_cast<To>(base[inputs.index[i]]);
+    }
+    base += tap;
+  }
 }
 
 }  // namespace
-
-float BiasLimit(const Model& model, const Layer& layer) {
-  const uint32_t input = model.operation(layer.operation).input;
-  const int zero_point = model.tensor(input).zero_point;
-  const int largest = zero_point < 0 ? 127 - zero_point : 128 + zero_point;
-  // What float32 holds exactly, less the products unless they leave no room.
-  const int64_t exact = 1 << 24;
-  const int64_t left = exact - int64_t{RowSize(layer)} * largest * 127;
-  return static_cast<float>(left < 1 << 22 ? exact : left);
-}
 
 Parameters::Parameters(const Model& model, const Setup& setup, void* region)
     : model_(&model),
@@ -74,6 +68,7 @@ Parameters::Parameters(const Model& model, const Setup& setup, void* region)
       trained_size_(0),
       stored_biases_(nullptr),
       channels_(nullptr),
+      kinds_(nullptr),
       stored_rows_(nullptr) {}
 
 uint64_t Parameters::ScoringBytes(const Model& model, const Setup& setup) {
@@ -81,20 +76,22 @@ uint64_t Parameters::ScoringBytes(const Model& model, const Setup& setup) {
          sizeof(float) * (ClassVectorsSize(model, setup) + ScoreCount(model));
 }
 
-uint64_t Parameters::FixedBytes(const Model& model, const Setup& setup) {
+uint64_t Parameters::FixedBytes(const Model& model, const Setup& setup,
+                                const Parts& parts) {
   const bool trains = model.head().kind == HeadKind::kLinear;
   const uint32_t sets = trains ? StateCount(setup.optimizer) : 1;
   return CountBytes(model) +
-         sizeof(float) * sets * ClassVectorsSize(model, setup);
+         sizeof(float) * sets * ClassVectorsSize(model, setup) +
+         (parts.kinds == nullptr ? 0 : model.layer_count());
 }
 
-uint64_t Parameters::ChannelBytes(const Model& model, const Setup& setup,
-                                  uint32_t layer) {
-  const Layer& record = model.layer(layer);
+uint64_t Parameters::PartBytes(const Setup& setup, const Layer& layer,
+                               const Part& part) {
+  const bool integers = TrainsIntegers(setup.optimizer, layer);
   return uint64_t{sizeof(float)} * StateCount(setup.optimizer) *
-             ChannelSize(record) +
-         sizeof(uint16_t) + StoredRowSize(record) +
-         sizeof(int32_t) * StoredBiases(record);
+             (integers ? 0 : part.numbers()) +
+         sizeof(uint16_t) * part.count() + StoredRows(layer, part) +
+         sizeof(int32_t) * StoredBiases(layer, part);
 }
 
 uint32_t Parameters::ScoreCount(const Model& model) {
@@ -108,26 +105,36 @@ uint32_t Parameters::ScoreCount(const Model& model) {
 
 void Parameters::Clear() {
   memset(counts_, 0, CountBytes(*model_));
+  kinds_ = nullptr;
   trained_size_ = 0;
 }
 
 void Parameters::Place(const Selection& selection) {
   Clear();
-  memcpy(counts_, selection.counts, model_->layer_count() * sizeof(counts_[0]));
+  const uint32_t layers = model_->layer_count();
+  memcpy(counts_, selection.parts.counts, layers * sizeof(counts_[0]));
   uint32_t channels = 0;
   uint32_t biases = 0;
   trained_size_ = head_trains_ ? class_vectors_size_ : 0;
-  for (uint32_t i = 0; i < model_->layer_count(); ++i) {
-    channels += counts_[i];
-    trained_size_ += counts_[i] * ChannelSize(model_->layer(i));
-    biases += counts_[i] * StoredBiases(model_->layer(i));
+  for (uint32_t i = 0; i < layers; ++i) {
+    const Layer& layer = model_->layer(i);
+    const Part part = PartOf(selection.parts, layer, i);
+    channels += part.count();
+    if (!TrainsIntegers(optimizer_, layer)) trained_size_ += part.numbers();
+    biases += StoredBiases(layer, part);
   }
   const uint32_t states = StateCount(optimizer_) - 1;
   stored_biases_ =
       reinterpret_cast<int32_t*>(gradient() + states * trained_size_);
   channels_ = reinterpret_cast<uint16_t*>(stored_biases_ + biases);
-  stored_rows_ = reinterpret_cast<int8_t*>(channels_ + channels);
   memcpy(channels_, selection.channels, channels * sizeof(channels_[0]));
+  uint8_t* end = reinterpret_cast<uint8_t*>(channels_ + channels);
+  if (selection.parts.kinds != nullptr) {
+    kinds_ = end;
+    memcpy(kinds_, selection.parts.kinds, layers);
+    end += layers;
+  }
+  stored_rows_ = reinterpret_cast<int8_t*>(end);
   Restore();
 }
 
@@ -138,41 +145,54 @@ void Parameters::Restore() {
   Store();
 }
 
-// Copies the rows of the trained channels out of the blob.
+// Copies what trains out of the blob.
 void Parameters::CopyBase(uint32_t index) {
   const Layer& layer = model_->layer(index);
+  const int8_t* stored = model_->stored_kernel(layer);
+  if (TrainsIntegers(optimizer_, layer)) {
+    CopyPart(index, stored, model_->stored_bias(layer), stored_slice(index),
+             stored_bias_slice(index));
+  } else if (IsInt8(layer)) {
+    CopyPart(index, stored, model_->stored_bias(layer), slice(index),
+             bias_slice(index));
+  } else {
+    CopyPart(index, model_->kernel(layer), model_->bias(layer), slice(index),
+             bias_slice(index));
+  }
+}
+
+template <typename Weight, typename Bias, typename Row, typename Number>
+void Parameters::CopyPart(uint32_t index, const Weight* kernel,
+                          const Bias* bias, Row* rows, Number* biases) {
+  const Layer& layer = model_->layer(index);
+  const Part own = part(index);
   const Channels chosen = channels(index);
   const uint32_t size = RowSize(layer);
-  const bool depthwise =
-      model_->operation(layer.operation).kind == Kind::kDepthwiseConv2D;
-  const uint32_t row = depthwise ? 1 : size;
-  const uint32_t step = depthwise ? layer.channels : 1;
-  float* to = slice(index);
-  if (IsInt8(layer)) {
-    to = CopyRows(model_->stored_kernel(layer), chosen, row, step, size, to);
-    if (layer.biases == 0) return;
-    CopyRows(model_->stored_bias(layer), chosen, 1, 1, 1, to);
+  if (own.by_input()) {
+    CopyInputs(kernel, chosen, layer.weights / layer.inputs, layer.inputs,
+               rows);
   } else {
-    to = CopyRows(model_->kernel(layer), chosen, row, step, size, to);
-    if (layer.biases == 0) return;
-    CopyRows(model_->bias(layer), chosen, 1, 1, 1, to);
+    const bool depthwise =
+        model_->operation(layer.operation).kind == Kind::kDepthwiseConv2D;
+    CopyRows(kernel, chosen, depthwise ? 1 : size,
+             depthwise ? layer.channels : 1, size, rows);
   }
+  CopyRows(bias, biased(index), 1, 1, 1, biases);
 }
 
 void Parameters::Store() {
   for (uint32_t i = 0; i < model_->layer_count(); ++i) {
     const Layer& layer = model_->layer(i);
-    if (!IsInt8(layer) || counts_[i] == 0) continue;
-    const uint32_t weights = counts_[i] * RowSize(layer);
+    const Part own = part(i);
+    if (!IsInt8(layer) || optimizer_ == Optimizer::kInPlace) continue;
     const float* values = slice(i);
     int8_t* row = stored_slice(i);
-    for (uint32_t k = 0; k < weights; ++k) {
+    for (uint32_t k = 0; k < own.weights(); ++k) {
       row[k] = static_cast<int8_t>(RoundedTo(*values++, kLargestWeight));
     }
-    if (layer.biases == 0) continue;
     const float limit = BiasLimit(*model_, layer);
     int32_t* bias = stored_bias_slice(i);
-    for (uint32_t k = 0; k < counts_[i]; ++k) {
+    for (uint32_t k = 0; k < own.biases(); ++k) {
       bias[k] = static_cast<int32_t>(RoundedTo(*values++, limit));
     }
   }
@@ -181,21 +201,23 @@ void Parameters::Store() {
 uint32_t Parameters::trained_weights() const {
   uint32_t weights = 0;
   for (uint32_t i = 0; i < model_->layer_count(); ++i) {
-    weights += counts_[i] * RowSize(model_->layer(i));
+    weights += part(i).weights();
   }
   return weights;
 }
 
 float* Parameters::slice(uint32_t layer) const {
   float* slice = slices_;
-  for (uint32_t i = 0; i < layer; ++i) {
-    slice += counts_[i] * ChannelSize(model_->layer(i));
-  }
+  for (uint32_t i = 0; i < layer; ++i) slice += FloatsOf(i);
   return slice;
 }
 
 float* Parameters::bias_slice(uint32_t layer) const {
-  return slice(layer) + counts_[layer] * RowSize(model_->layer(layer));
+  return slice(layer) + part(layer).weights();
+}
+
+uint32_t Parameters::FloatsOf(uint32_t layer) const {
+  return trains_integers(layer) ? 0 : part(layer).numbers();
 }
 
 Channels Parameters::channels(uint32_t layer) const {
@@ -205,10 +227,18 @@ Channels Parameters::channels(uint32_t layer) const {
   return channels;
 }
 
+Channels Parameters::biased(uint32_t layer) const {
+  const Part own = part(layer);
+  Channels biased = channels(layer);
+  if (own.every_bias()) biased.index = nullptr;
+  biased.count = static_cast<int>(own.biases());
+  return biased;
+}
+
 int8_t* Parameters::stored_slice(uint32_t layer) const {
   int8_t* slice = stored_rows_;
   for (uint32_t i = 0; i < layer; ++i) {
-    slice += counts_[i] * StoredRowSize(model_->layer(i));
+    slice += StoredRows(model_->layer(i), part(i));
   }
   return slice;
 }
@@ -216,29 +246,43 @@ int8_t* Parameters::stored_slice(uint32_t layer) const {
 int32_t* Parameters::stored_bias_slice(uint32_t layer) const {
   int32_t* slice = stored_biases_;
   for (uint32_t i = 0; i < layer; ++i) {
-    slice += counts_[i] * StoredBiases(model_->layer(i));
+    slice += StoredBiases(model_->layer(i), part(i));
   }
   return slice;
 }
 
+template <typename T>
+Rows<T> Parameters::FilterOf(uint32_t layer, const T* base,
+                             const T* slice) const {
+  const Part own = part(layer);
+  if (!own.by_input() || own.count() == 0) {
+    return Rows<T>(base, slice, channels(layer));
+  }
+  // All inputs are all weights.
+  if (!own.some_inputs()) return Rows<T>(slice, nullptr, Channels());
+  Rows<T> rows(base, slice, channels(layer));
+  rows.tap = static_cast<int>(model_->layer(layer).inputs);
+  return rows;
+}
+
+template <typename T>
+Rows<T> Parameters::BiasOf(uint32_t layer, const T* base,
+                           const T* slice) const {
+  if (part(layer).every_bias()) return Rows<T>(slice, nullptr, Channels());
+  return Rows<T>(base, slice, biased(layer));
+}
+
 LayerRows Parameters::rows(uint32_t layer) const {
   const Layer& record = model_->layer(layer);
-  const Channels trained = channels(layer);
-  const Channels biased = {trained.index,
-                           record.biases > 0 ? trained.count : 0};
-  LayerRows rows = {};
+  LayerRows rows;
   if (IsInt8(record)) {
-    const Rows<int8_t> filter = {model_->stored_kernel(record),
-                                 stored_slice(layer), trained};
-    const Rows<int32_t> bias = {model_->stored_bias(record),
-                                stored_bias_slice(layer), biased};
-    rows.stored_filter = filter;
-    rows.stored_bias = bias;
+    rows.stored_filter = FilterOf<int8_t>(layer, model_->stored_kernel(record),
+                                          stored_slice(layer));
+    rows.stored_bias = BiasOf<int32_t>(layer, model_->stored_bias(record),
+                                       stored_bias_slice(layer));
   } else {
-    const Rows<float> filter = {model_->kernel(record), slice(layer), trained};
-    const Rows<float> bias = {model_->bias(record), bias_slice(layer), biased};
-    rows.filter = filter;
-    rows.bias = bias;
+    rows.filter = FilterOf<float>(layer, model_->kernel(record), slice(layer));
+    rows.bias = BiasOf<float>(layer, model_->bias(record), bias_slice(layer));
   }
   return rows;
 }

@@ -8,6 +8,19 @@ namespace tinytrain {
 using format::kAbsent;
 using format::Operation;
 
+namespace {
+
+uint32_t ElementBytes(const format::Tensor& tensor) {
+  return tensor.type == format::kInt8 ? sizeof(int8_t) : sizeof(float);
+}
+
+// Bytes of the bits of a mask, so that floats may follow.
+uint32_t AlignedMask(uint32_t size) {
+  return (MaskBytes(static_cast<int>(size)) + 3) & ~3u;
+}
+
+}  // namespace
+
 Pass::Pass(const Schedule& schedule, const Setup& setup,
            const Parameters* parameters, WorkMemory* memory)
     : schedule_(schedule),
@@ -15,6 +28,12 @@ Pass::Pass(const Schedule& schedule, const Setup& setup,
       parameters_(parameters),
       memory_(memory),
       head_(schedule.model(), setup.classes),
+      in_place_(setup.optimizer == Optimizer::kInPlace &&
+                schedule.purpose() == Purpose::kTrain),
+      sample_in_work_(setup.sample_in_work),
+      rate_(0.0f),
+      random_(nullptr),
+      is_finite_(true),
       sample_(nullptr) {}
 
 uint32_t Pass::BlockCount(const Model& model) {
@@ -24,22 +43,38 @@ uint32_t Pass::BlockCount(const Model& model) {
 
 uint64_t Pass::ValueBytes(uint32_t tensor) const {
   const format::Tensor& t = model_.tensor(tensor);
-  return uint64_t{t.size()} *
-         (t.type == format::kInt8 ? sizeof(int8_t) : sizeof(float));
+  return uint64_t{t.size()} * ElementBytes(t);
 }
 
 uint64_t Pass::GradientBytes(uint32_t tensor) const {
   return uint64_t{model_.tensor(tensor).size()} * sizeof(float);
 }
 
-// Of the bits of an activation, or the taps of a max pooling.
-uint64_t Pass::MaskBytesOf(uint32_t operation) const {
+// Bytes of what an operation keeps besides tensors: the taps of a max pooling,
+// or the bits of an activation and behind them the inputs that weights learn
+// from.
+uint64_t Pass::KeptBytes(uint32_t operation) const {
   const uint32_t size = model_.tensor(operation + 1).size();
-  return schedule_.KeepsTaps(operation) ? size : MaskBytes(size);
+  if (schedule_.KeepsTaps(operation)) return size;
+  uint64_t bytes = schedule_.KeepsMask(operation) ? AlignedMask(size) : 0;
+  if (schedule_.KeepsInputs(operation)) {
+    const Operation& op = model_.operation(operation);
+    bytes += uint64_t{ElementBytes(model_.tensor(op.input))} *
+             WindowOf(model_, op).input.positions() *
+             schedule_.part(operation).count();
+  }
+  return bytes;
+}
+
+// Bytes to put rows of weights together, of `size` weights in all.
+uint64_t Pass::PatchBytes(uint32_t operation, uint32_t size) const {
+  if (!schedule_.Patches(operation)) return 0;
+  const Operation& op = model_.operation(operation);
+  return uint64_t{ElementBytes(model_.tensor(op.input))} * kPatched * size;
 }
 
 const void* Pass::Value(uint32_t tensor) const {
-  return tensor == 0 ? sample_ : memory_->At(ValueBlock(tensor));
+  return IsBlock(tensor) ? memory_->At(ValueBlock(tensor)) : sample_;
 }
 
 float* Pass::Gradient(uint32_t tensor) const {
@@ -47,7 +82,13 @@ float* Pass::Gradient(uint32_t tensor) const {
 }
 
 uint8_t* Pass::Mask(uint32_t operation) const {
-  return static_cast<uint8_t*>(memory_->At(MaskBlock(operation)));
+  return static_cast<uint8_t*>(memory_->At(KeptBlock(operation)));
+}
+
+void* Pass::KeptInputs(uint32_t operation) const {
+  const uint32_t size = model_.tensor(operation + 1).size();
+  const bool has_mask = schedule_.KeepsMask(operation);
+  return Mask(operation) + (has_mask ? AlignedMask(size) : 0);
 }
 
 // What of the operands is there, but for scratch memory.
@@ -62,7 +103,16 @@ Operands Pass::OperandsOf(uint32_t i) const {
 
 void Pass::Forward(const void* sample) {
   sample_ = sample;
-  for (uint32_t i = 0; i < model_.operation_count(); ++i) ForwardOperation(i);
+  if (IsBlock(0)) memory_->Take(ValueBlock(0), ValueBytes(0), false);
+  for (uint32_t i = 0; i < model_.operation_count();) {
+    const uint32_t count = schedule_.StreamLength(i);
+    if (count > 1) {
+      ForwardStreamed(i, count);
+    } else {
+      ForwardOperation(i);
+    }
+    i += count;
+  }
   memory_->Take(HeadBlock(), head_.bytes(), false);
   if (!memory_->counts_only()) {
     vectors_ = head_.Part(memory_->At(HeadBlock()));
@@ -73,38 +123,38 @@ void Pass::Forward(const void* sample) {
   }
 }
 
-// Operation i and, with it, the one in front.
-void Pass::ForwardStreamed(uint32_t i) {
-  const Operation& made = model_.operation(i - 1);
-  const Operation& op = model_.operation(i);
-  const uint64_t scratch = StreamScratchBytes(model_, op);
+// Operations that are computed together, `count` of them from i on.
+void Pass::ForwardStreamed(uint32_t i, uint32_t count) {
+  const Operation* const projection =
+      count == 3 ? &model_.operation(i + 2) : nullptr;
+  const Operation& depthwise = model_.operation(i + 1);
+  const uint32_t output = i + count;
+  const uint64_t scratch = StreamScratchBytes(model_, depthwise, projection);
   memory_->Take(ScratchBlock(), scratch, false);
-  memory_->Take(ValueBlock(op.output), ValueBytes(op.output),
-                schedule_.KeptUntil(op.output) != kAbsent);
+  memory_->Take(ValueBlock(output), ValueBytes(output),
+                schedule_.KeptUntil(output) != kAbsent);
   if (!memory_->counts_only()) {
-    Operands first = OperandsOf(i - 1);
-    first.input = Value(made.input);
-    Operands second = OperandsOf(i);
-    second.scratch = memory_->At(ScratchBlock());
-    RunStreamed(model_, made, op, first, second,
-                static_cast<int8_t*>(memory_->At(ValueBlock(op.output))));
+    const Operation& made = model_.operation(i);
+    Operands operands[3] = {};
+    for (uint32_t k = 0; k < count; ++k) operands[k] = OperandsOf(i + k);
+    operands[0].input = Value(made.input);
+    operands[1].scratch = memory_->At(ScratchBlock());
+    RunStreamed(model_, made, depthwise, projection, operands,
+                static_cast<int8_t*>(memory_->At(ValueBlock(output))));
   }
   memory_->Release(ScratchBlock(), scratch);
-  ReleaseInputs(i - 1, kAbsent);
+  ReleaseInputs(i, kAbsent);
 }
 
 void Pass::ForwardOperation(uint32_t i) {
-  if (schedule_.Streams(i)) return;
-  if (i > 0 && schedule_.Streams(i - 1)) {
-    ForwardStreamed(i);
-    return;
-  }
   const Operation& op = model_.operation(i);
-  const uint64_t scratch = ForwardScratchBytes(model_, op);
-  const uint32_t reused = schedule_.Reused(i);
-  if (schedule_.KeepsMask(i) || schedule_.KeepsTaps(i)) {
-    memory_->Take(MaskBlock(i), MaskBytesOf(i), true);
+  uint64_t scratch = ForwardScratchBytes(model_, op);
+  if (op.layer != kAbsent) {
+    scratch += PatchBytes(i, RowSize(model_.layer(op.layer)));
   }
+  const uint32_t reused = schedule_.Reused(i);
+  const uint64_t kept = KeptBytes(i);
+  if (kept > 0) memory_->Take(KeptBlock(i), kept, true);
   if (scratch > 0) memory_->Take(ScratchBlock(), scratch, false);
   if (reused != kAbsent) {
     memory_->Rename(ValueBlock(reused), ValueBlock(op.output));
@@ -115,8 +165,14 @@ void Pass::ForwardOperation(uint32_t i) {
   if (!memory_->counts_only()) {
     void* output = memory_->At(ValueBlock(op.output));
     Operands operands = OperandsOf(i);
-    if (scratch > 0) operands.scratch = memory_->At(ScratchBlock());
+    if (scratch > 0) {
+      operands.GiveScratch(memory_->At(ScratchBlock()), ReadsInt8(model_, op));
+    }
     operands.input = op.input == reused ? output : Value(op.input);
+    if (schedule_.KeepsInputs(i)) {
+      CopyInputs(model_, op, operands.input, parameters_->channels(op.layer),
+                 KeptInputs(i));
+    }
     if (op.second != kAbsent) {
       operands.second = op.second == reused ? output : Value(op.second);
     }
@@ -132,7 +188,7 @@ void Pass::ReleaseInputs(uint32_t i, uint32_t reused) {
   const uint32_t second = op.second == op.input ? kAbsent : op.second;
   const uint32_t inputs[] = {op.input, second};
   for (uint32_t tensor : inputs) {
-    if (tensor != kAbsent && tensor != 0 && tensor != reused &&
+    if (tensor != kAbsent && IsBlock(tensor) && tensor != reused &&
         schedule_.LastReader(tensor) == i &&
         schedule_.KeptUntil(tensor) == kAbsent) {
       memory_->Release(ValueBlock(tensor), ValueBytes(tensor));

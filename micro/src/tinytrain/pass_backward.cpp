@@ -28,12 +28,15 @@ void AddShare(float share, const float* gradient, int count, float* to) {
 
 }  // namespace
 
-void Pass::Backward() {
+bool Pass::Backward(float rate, Random* random) {
+  rate_ = rate;
+  random_ = random;
   HeadBackward();
   for (uint32_t i = model_.operation_count(); i-- > 0;) {
     // Below what learns there is no gradient, and nothing is kept.
     if (schedule_.Passes(model_.operation(i).output)) BackwardOperation(i);
   }
+  return is_finite_;
 }
 
 void Pass::HeadBackward() {
@@ -46,9 +49,12 @@ void Pass::HeadBackward() {
     float* d_features = passes ? Gradient(features()) : nullptr;
     if (passes) memset(d_features, 0, GradientBytes(features()));
     const bool trains = schedule_.purpose() == Purpose::kTrain;
+    float* d_vectors = trains ? parameters_->d_class_vectors() : nullptr;
+    if (in_place_ && parameters_->head_trains()) {
+      d_vectors = parameters_->class_vectors();
+    }
     head_.Backward(parameters_->class_vectors(), vectors_,
-                   trains ? parameters_->d_class_vectors() : nullptr,
-                   d_features);
+                   in_place_ ? -rate_ : 1.0f, d_vectors, d_features);
   }
   EndForward();
 }
@@ -56,43 +62,80 @@ void Pass::HeadBackward() {
 void Pass::BackwardOperation(uint32_t i) {
   const Operation& op = model_.operation(i);
   BackwardActivation(i);
+  const bool keeps_inputs = schedule_.KeepsInputs(i);
+  if (!keeps_inputs) ReleaseMask(i);
   if (op.layer != kAbsent && IsInt8(model_.layer(op.layer)) &&
       !memory_->counts_only()) {
     ScaleGradient(model_, op, Gradient(op.output));
   }
-  if (schedule_.Learns(i)) Learn(i);
+  const bool late = StepsLate(i);
+  // The input gradient is that of the weights before the step.
+  if (late) {
+    Propagate(i);
+    Step(i);
+  } else if (schedule_.Learns(i)) {
+    Learn(i);
+  }
+  if (keeps_inputs) memory_->Release(KeptBlock(i), KeptBytes(i));
   ReleaseKept(i);
-  Propagate(i);
+  if (late) {
+    ReleaseGradient(op.output);
+  } else {
+    Propagate(i);
+  }
 }
 
 void Pass::BackwardActivation(uint32_t i) {
   const uint32_t output = model_.operation(i).output;
-  if (!schedule_.KeepsMask(i)) return;
-  if (!memory_->counts_only()) {
-    ReluBackward(Mask(i), static_cast<int>(model_.tensor(output).size()),
-                 Gradient(output));
-  }
-  memory_->Release(MaskBlock(i), MaskBytesOf(i));
+  if (!schedule_.KeepsMask(i) || memory_->counts_only()) return;
+  ReluBackward(Mask(i), static_cast<int>(model_.tensor(output).size()),
+               Gradient(output));
+}
+
+void Pass::ReleaseMask(uint32_t i) {
+  if (schedule_.KeepsMask(i)) memory_->Release(KeptBlock(i), KeptBytes(i));
 }
 
 void Pass::Learn(uint32_t i) {
   if (schedule_.purpose() == Purpose::kScore) {
     AddScores(i);
+  } else if (in_place_) {
+    Step(i);
   } else if (!memory_->counts_only()) {
     AddGradients(i);
   }
 }
 
+// What the weights of an operation learn from, and its window.
+const void* Pass::Learned(uint32_t i, Window* window) const {
+  const Operation& op = model_.operation(i);
+  *window = WindowOf(model_, op);
+  if (!schedule_.KeepsInputs(i)) return Value(op.input);
+  window->input.channels = static_cast<int>(schedule_.part(i).count());
+  return KeptInputs(i);
+}
+
+// The channels whose rows train, or a part of them.
+Channels Pass::TrainedRows(uint32_t i) const {
+  const uint32_t layer = model_.operation(i).layer;
+  const Part part = parameters_->part(layer);
+  Channels rows = parameters_->channels(layer);
+  if (part.by_input()) rows.index = nullptr;
+  rows.count = static_cast<int>(part.rows());
+  return rows;
+}
+
 void Pass::AddGradients(uint32_t i) {
   const Operation& op = model_.operation(i);
   const float* d_output = Gradient(op.output);
-  const Channels channels = parameters_->channels(op.layer);
-  RunBackwardFilter(model_, op, Value(op.input), d_output, channels,
-                    parameters_->d_filter(op.layer));
-  if (model_.layer(op.layer).biases > 0) {
-    BiasBackward(ShapeOf(model_.tensor(op.output)), d_output, channels,
-                 parameters_->d_bias(op.layer));
+  if (schedule_.part(i).weights() > 0) {
+    Window window;
+    const void* input = Learned(i, &window);
+    RunBackwardFilter(model_, op, window, input, d_output, TrainedRows(i),
+                      parameters_->d_filter(op.layer));
   }
+  BiasBackward(ShapeOf(model_.tensor(op.output)), d_output,
+               parameters_->biased(op.layer), parameters_->d_bias(op.layer));
 }
 
 // Gives up the values whose last reader this was.
@@ -100,7 +143,7 @@ void Pass::ReleaseKept(uint32_t i) {
   const Operation& op = model_.operation(i);
   const uint32_t tensors[] = {op.input, op.output};
   for (uint32_t tensor : tensors) {
-    if (tensor != 0 && schedule_.KeptUntil(tensor) == i) {
+    if (IsBlock(tensor) && schedule_.KeptUntil(tensor) == i) {
       memory_->Release(ValueBlock(tensor), ValueBytes(tensor));
     }
   }
@@ -113,8 +156,18 @@ void Pass::Propagate(uint32_t i) {
     PropagateInPlace(i);
     return;
   }
+  if (ReusesGradient(i)) {
+    PropagateOver(i);
+    return;
+  }
   if (schedule_.Passes(op.input)) {
-    const uint64_t scratch = BackwardScratchBytes(model_, op);
+    uint64_t scratch = BackwardScratchBytes(model_, op);
+    if (op.layer != kAbsent) {
+      // Of each channel they read the weights of all filters.
+      const Window window = WindowOf(model_, op);
+      scratch += PatchBytes(
+          i, static_cast<uint32_t>(window.taps() * window.output.channels));
+    }
     const bool first = schedule_.LastReader(op.input) == i;
     if (first) {
       memory_->Take(GradientBlock(op.input), GradientBytes(op.input), false);
@@ -124,15 +177,36 @@ void Pass::Propagate(uint32_t i) {
       float* d_input = Gradient(op.input);
       if (first) memset(d_input, 0, GradientBytes(op.input));
       Operands operands = OperandsOf(i);
-      if (scratch > 0) operands.scratch = memory_->At(ScratchBlock());
+      if (scratch > 0) {
+        operands.GiveScratch(memory_->At(ScratchBlock()),
+                             ReadsInt8(model_, op));
+      }
       RunBackwardInput(model_, op, operands, Gradient(op.output), d_input);
     }
     if (scratch > 0) memory_->Release(ScratchBlock(), scratch);
     if (schedule_.KeepsTaps(i)) {
-      memory_->Release(MaskBlock(i), MaskBytesOf(i));
+      memory_->Release(KeptBlock(i), KeptBytes(i));
     }
   }
-  ReleaseGradient(op.output);
+  if (!StepsLate(i)) ReleaseGradient(op.output);
+}
+
+bool Pass::ReusesGradient(uint32_t i) const {
+  return schedule_.ReusesGradient(i) && !StepsLate(i);
+}
+
+// Turns the gradient of the output into that of the input.
+void Pass::PropagateOver(uint32_t i) {
+  const Operation& op = model_.operation(i);
+  const uint64_t scratch = BackwardInPlaceScratchBytes(model_, op);
+  memory_->Take(ScratchBlock(), scratch, false);
+  memory_->Rename(GradientBlock(op.output), GradientBlock(op.input));
+  if (!memory_->counts_only()) {
+    Operands operands = OperandsOf(i);
+    operands.GiveScratch(memory_->At(ScratchBlock()), true);
+    RunBackwardInPlace(model_, op, operands, Gradient(op.input));
+  }
+  memory_->Release(ScratchBlock(), scratch);
 }
 
 // Of operations that hand the gradient on, with a factor at most.

@@ -85,8 +85,8 @@ void Pass::ScoreByInput(uint32_t i, float* scores) {
       const Channels channels = {pair,
                                  static_cast<int>(left < kRows ? left : kRows)};
       memset(d_filter, 0, bytes);
-      RunBackwardFilter(model_, op, Value(op.input), Gradient(op.output),
-                        channels, d_filter);
+      RunBackwardFilter(model_, op, WindowOf(model_, op), Value(op.input),
+                        Gradient(op.output), channels, d_filter);
       BiasBackward(ShapeOf(model_.tensor(op.output)), Gradient(op.output),
                    channels, d_bias);
       for (int k = 0; k < channels.count; ++k) {

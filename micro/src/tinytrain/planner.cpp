@@ -11,47 +11,50 @@ namespace {
 
 // Bytes of `work` for one sample there and back.
 uint64_t WorkBytes(const Model& model, const Setup& setup, Purpose purpose,
-                   const uint16_t* counts) {
-  const Schedule schedule(model, purpose, counts);
+                   const Parts& parts) {
+  const Schedule schedule(model, purpose, parts);
   WorkMemory memory;
   Pass pass(schedule, setup, nullptr, &memory);
   pass.Forward(nullptr);
-  pass.Backward();
+  pass.Backward(0.0f, nullptr);
   return WorkMemory::TableBytes(Pass::BlockCount(model)) + memory.peak();
 }
 
 }  // namespace
 
 uint64_t FixedBytes(const Model& model, const Setup& setup,
-                    const uint16_t* counts) {
-  return Parameters::FixedBytes(model, setup) +
-         WorkBytes(model, setup, Purpose::kTrain, counts);
+                    const Parts& parts) {
+  return Parameters::FixedBytes(model, setup, parts) +
+         WorkBytes(model, setup, Purpose::kTrain, parts);
 }
 
 uint64_t ChannelBytes(const Model& model, const Setup& setup, uint32_t layer) {
-  return Parameters::ChannelBytes(model, setup, layer);
+  const Layer& record = model.layer(layer);
+  return Parameters::PartBytes(setup, record, Part(record, 1, 0));
 }
 
 Bytes TrainingBytes(const Model& model, const Setup& setup,
-                    const uint16_t* counts) {
-  Bytes bytes = {Parameters::FixedBytes(model, setup),
-                 WorkBytes(model, setup, Purpose::kTrain, counts)};
+                    const Parts& parts) {
+  Bytes bytes = {Parameters::FixedBytes(model, setup, parts),
+                 WorkBytes(model, setup, Purpose::kTrain, parts)};
   for (uint32_t i = 0; i < model.layer_count(); ++i) {
-    bytes.persistent += counts[i] * ChannelBytes(model, setup, i);
+    const Layer& layer = model.layer(i);
+    bytes.persistent +=
+        Parameters::PartBytes(setup, layer, PartOf(parts, layer, i));
   }
   return bytes;
 }
 
 Bytes ScoringBytes(const Model& model, const Setup& setup) {
   const Bytes bytes = {Parameters::ScoringBytes(model, setup),
-                       WorkBytes(model, setup, Purpose::kScore, nullptr)};
+                       WorkBytes(model, setup, Purpose::kScore, Parts())};
   return bytes;
 }
 
 Status CheckSetup(const Model& model, const Setup& setup) {
   const bool good = model.is_open() && setup.classes >= 2 &&
                     setup.classes <= model.head().max_way &&
-                    setup.optimizer <= Optimizer::kAdam;
+                    setup.optimizer <= Optimizer::kInPlace;
   return good ? Status::Ok() : Status::Error(Code::kBadArgument);
 }
 
@@ -59,8 +62,15 @@ Status CheckSelection(const Model& model, const Selection& selection) {
   const uint16_t* channel = selection.channels;
   for (uint32_t i = 0; i < model.layer_count(); ++i) {
     const Layer& layer = model.layer(i);
-    for (uint32_t k = 0; k < selection.counts[i]; ++k, ++channel) {
-      if (*channel >= layer.channels || (k > 0 && *channel <= channel[-1])) {
+    const Part part = PartOf(selection.parts, layer, i);
+    if (part.kind() > (format::kByInput | format::kEveryBias) ||
+        (part.by_input() && layer.inputs == 0) ||
+        (part.every_bias() && layer.biases == 0)) {
+      return Status::Error(Code::kBadArgument);
+    }
+    const uint32_t limit = part.by_input() ? layer.inputs : layer.channels;
+    for (uint32_t k = 0; k < part.count(); ++k, ++channel) {
+      if (*channel >= limit || (k > 0 && *channel <= channel[-1])) {
         return Status::Error(Code::kBadArgument);
       }
     }

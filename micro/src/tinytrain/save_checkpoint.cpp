@@ -77,9 +77,11 @@ format::SavedLayer Place(const Model& model, const TrainedLayer& trained,
   const format::Layer& layer = model.layer(trained.row);
   format::SavedLayer saved = {};
   saved.index = layer.index;
-  saved.count = static_cast<uint32_t>(trained.channels.count);
-  saved.biases = layer.biases == 0 ? 0 : saved.count;
-  saved.weights = saved.count * (layer.weights / layer.channels);
+  const Part part = trained.part(model);
+  saved.by_input = part.by_input() ? 1 : 0;
+  saved.count = part.count();
+  saved.biases = part.biases();
+  saved.weights = part.weights();
   saved.indices = static_cast<uint32_t>(*place);
   const uint32_t bytes = sizeof(uint16_t) * saved.count;
   *place += bytes + Padding(bytes);
@@ -100,6 +102,14 @@ uint32_t VectorBytes(const Model& model, const Trained& trained) {
   return sizeof(float) * trained.way * model.head().depth;
 }
 
+template <typename Stored>
+void AppendIntegers(const Stored* values, uint32_t count, Body* body) {
+  for (; count > 0; --count) {
+    const float value = static_cast<float>(*values++);
+    body->Append(&value, sizeof(value));
+  }
+}
+
 void AppendAll(const Model& model, const Trained& trained, Body* body) {
   uint64_t place = RowsEnd(trained) + VectorBytes(model, trained);
   for (uint32_t i = 0; i < trained.layer_count; ++i) {
@@ -114,6 +124,11 @@ void AppendAll(const Model& model, const Trained& trained, Body* body) {
     const uint32_t bytes = sizeof(uint16_t) * row.count;
     body->Append(layer.channels.index, bytes);
     body->Append(&zeros, Padding(bytes));
+    if (layer.stored != nullptr) {
+      AppendIntegers(layer.stored, row.weights, body);
+      AppendIntegers(layer.stored_biases, row.biases, body);
+      continue;
+    }
     body->Append(layer.weights, sizeof(float) * row.weights);
     body->Append(layer.biases, sizeof(float) * row.biases);
   }
@@ -127,17 +142,23 @@ Status Bad(uint32_t expected, uint32_t received) {
 // What `Checkpoint` would refuse is not written.
 Status CheckLayer(const Model& model, const TrainedLayer& trained) {
   const format::Layer& layer = model.layer(trained.row);
-  const uint32_t count = static_cast<uint32_t>(trained.channels.count);
-  if (count > layer.channels) return Bad(layer.channels, count);
+  const Part part = trained.part(model);
+  if (part.kind() > (format::kByInput | format::kEveryBias) ||
+      (part.by_input() && layer.inputs == 0)) {
+    return Bad(0, part.kind());
+  }
+  const uint32_t count = part.count();
+  const uint32_t limit = part.by_input() ? layer.inputs : layer.channels;
+  if (count > limit) return Bad(limit, count);
   uint32_t next = 0;
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t index = trained.channels.index[i];
-    if (index < next || index >= layer.channels) return Bad(next, index);
+    if (index < next || index >= limit) return Bad(next, index);
     next = index + 1;
   }
-  const uint32_t weights = count * (layer.weights / layer.channels);
-  if (!AllFinite(trained.weights, weights) ||
-      !AllFinite(trained.biases, layer.biases == 0 ? 0 : count)) {
+  if (trained.stored != nullptr) return Status::Ok();
+  if (!AllFinite(trained.weights, part.weights()) ||
+      !AllFinite(trained.biases, part.biases())) {
     return Status::Error(Code::kNotFinite);
   }
   return Status::Ok();

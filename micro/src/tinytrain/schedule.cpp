@@ -33,8 +33,8 @@ bool SlidesInPlace(const Model& model, const Operation& op) {
 
 }  // namespace
 
-Schedule::Schedule(const Model& model, Purpose purpose, const uint16_t* counts)
-    : model_(model), purpose_(purpose), counts_(counts) {
+Schedule::Schedule(const Model& model, Purpose purpose, const Parts& parts)
+    : model_(model), purpose_(purpose), parts_(parts) {
   memset(passes_, 0, sizeof(passes_));
   for (uint32_t i = 0; i < model.operation_count(); ++i) {
     const Operation& op = model.operation(i);
@@ -48,8 +48,19 @@ Schedule::Schedule(const Model& model, Purpose purpose, const uint16_t* counts)
 bool Schedule::Learns(uint32_t operation) const {
   const uint32_t layer = model_.operation(operation).layer;
   if (layer == kAbsent || purpose_ == Purpose::kPredict) return false;
-  if (purpose_ == Purpose::kTrain) return counts_[layer] > 0;
+  if (purpose_ == Purpose::kTrain) return part(operation).numbers() > 0;
   return (model_.layer(layer).flags & format::kCandidate) != 0;
+}
+
+Part Schedule::part(uint32_t operation) const {
+  const uint32_t layer = model_.operation(operation).layer;
+  return PartOf(parts_, model_.layer(layer), layer);
+}
+
+bool Schedule::Patches(uint32_t operation) const {
+  return purpose_ != Purpose::kScore &&
+         HasWeights(model_.operation(operation)) &&
+         part(operation).some_inputs();
 }
 
 bool Schedule::ScoresByOutput(uint32_t operation) const {
@@ -89,10 +100,11 @@ uint32_t Schedule::KeptUntil(uint32_t tensor) const {
     return tensor - 1;
   }
   for (uint32_t i = tensor; i < model_.operation_count(); ++i) {
-    if (model_.operation(i).input == tensor && Learns(i) &&
-        !(scores && ScoresByOutput(i))) {
-      return i;
-    }
+    if (model_.operation(i).input != tensor || !Learns(i)) continue;
+    // Biases learn from no input.
+    const bool reads =
+        scores ? !ScoresByOutput(i) : part(i).weights() > 0 && !KeepsInputs(i);
+    if (reads) return i;
   }
   return kAbsent;
 }
@@ -103,14 +115,34 @@ bool Schedule::Streams(uint32_t operation) const {
   const Operation& op = model_.operation(operation);
   const Operation& reader = model_.operation(next);
   const format::Tensor& tensor = model_.tensor(op.output);
-  return op.kind == Kind::kConv2D && tensor.type == format::kInt8 &&
-         tensor.size() >= kStreamedSize &&
+  return op.kind == Kind::kConv2D && !Patches(operation) &&
+         tensor.type == format::kInt8 && tensor.size() >= kStreamedSize &&
          reader.kind == Kind::kDepthwiseConv2D && reader.input == op.output &&
          LastReader(op.output) == next && !Passes(reader.output);
 }
 
+uint32_t Schedule::StreamLength(uint32_t operation) const {
+  if (!Streams(operation)) return 1;
+  const uint32_t last = operation + 2;
+  if (last >= model_.operation_count()) return 2;
+  const Operation& op = model_.operation(last);
+  const bool pointwise = op.kind == Kind::kConv2D && op.kernel_height == 1 &&
+                         op.kernel_width == 1 && op.stride_down == 1 &&
+                         op.stride_across == 1;
+  return pointwise && op.input + 1 == op.output &&
+                 LastReader(op.input) == last && !Passes(op.output) &&
+                 !Patches(last)
+             ? 3
+             : 2;
+}
+
+bool Schedule::ReusesGradient(uint32_t operation) const {
+  const Operation& op = model_.operation(operation);
+  return SlidesInPlace(model_, op) && Passes(op.input) &&
+         LastReader(op.input) == operation;
+}
+
 uint32_t Schedule::Reused(uint32_t operation) const {
-  if (operation > 0 && Streams(operation - 1)) return kAbsent;
   const Operation& op = model_.operation(operation);
   if (!WorksInPlace(op.kind) && !SlidesInPlace(model_, op)) return kAbsent;
   const uint32_t inputs[] = {op.input, op.second};

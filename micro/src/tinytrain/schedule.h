@@ -4,13 +4,14 @@
 #include <stdint.h>
 
 #include "tinytrain/model.h"
+#include "tinytrain/parts.h"
 
 namespace tinytrain {
 
 // What a sample is sent through a model for.
 enum class Purpose : uint8_t {
   kPredict,
-  kTrain,  // Gradients of the layers whose count is not 0.
+  kTrain,  // Gradients of what trains.
   kScore,  // Sums of activation times gradient of the candidates.
 };
 
@@ -20,15 +21,28 @@ enum class Purpose : uint8_t {
 // are searched for when asked, as they need no memory then.
 class Schedule {
  public:
-  // `counts` has a number for each layer; null unless `purpose` is kTrain.
-  // Both must outlive the schedule.
-  Schedule(const Model& model, Purpose purpose, const uint16_t* counts);
+  // `parts` is what trains, or was trained; its counts may be null if `purpose`
+  // is kScore. All must outlive the schedule.
+  Schedule(const Model& model, Purpose purpose, const Parts& parts);
 
   const Model& model() const { return model_; }
   Purpose purpose() const { return purpose_; }
 
   // Whether the operation's weights learn, or its channels are scored.
   bool Learns(uint32_t operation) const;
+
+  // What of an operation's weights trains.
+  Part part(uint32_t operation) const;
+
+  // Whether an operation with weights puts its rows together, in scratch
+  // memory: some of its input channels are trained.
+  bool Patches(uint32_t operation) const;
+
+  // Whether it keeps the input channels alone that its weights learn from, not
+  // the input.
+  bool KeepsInputs(uint32_t operation) const {
+    return purpose_ == Purpose::kTrain && Patches(operation);
+  }
 
   // Whether a score is the sum over output times gradient. Otherwise it is the
   // same sum as weights times their gradients, from the input: whichever of
@@ -55,6 +69,13 @@ class Schedule {
   // depthwise layer behind it, which alone reads it, asks for its rows. Of
   // large int8 tensors that nothing is learned from.
   bool Streams(uint32_t operation) const;
+  // Operations that are computed together from one on: 1, of such a convolution
+  // 2, or 3 with the pointwise layer that alone reads the depthwise output.
+  uint32_t StreamLength(uint32_t operation) const;
+
+  // Whether the gradient of a depthwise layer's output becomes that of its
+  // input where it lies. In int8, whose layers work in place both ways.
+  bool ReusesGradient(uint32_t operation) const;
 
   // Whether the operation keeps a bit of each output: where the gradient
   // passes, as neither activation nor int8 cut it off.
@@ -74,7 +95,7 @@ class Schedule {
 
   const Model& model_;
   const Purpose purpose_;
-  const uint16_t* const counts_;
+  const Parts parts_;
   uint32_t passes_[format::kMaxOperations / 32 + 1];  // A bit for each tensor.
 };
 

@@ -196,7 +196,8 @@ class Selector {
     if (training_.cost_model == format::CostModel::kPaper) {
       return training_.peak_bytes;
     }
-    return FixedBytes(model_, setup_, tables_.counts);
+    const Parts parts = {tables_.counts, nullptr};
+    return FixedBytes(model_, setup_, parts);
   }
 
   uint64_t Each(uint32_t row) const {
@@ -363,7 +364,8 @@ Status Select(const Model& model, const Setup& setup, const float* scores,
   SetTables(model, static_cast<uint8_t*>(work), &tables);
   status = Selector(model, setup, scores, tables).Run();
   if (!status.ok()) return status;
-  selection->counts = tables.counts;
+  selection->parts.counts = tables.counts;
+  selection->parts.kinds = nullptr;
   selection->channels = tables.channels;
   return Status::Ok();
 }

@@ -24,11 +24,11 @@ uint64_t SelectorBytes(const Model& model);
 // which lies at its beginning. Refuses, and leaves `*selection` as it is:
 //   kRegionTooSmall          `work`, in bytes
 //   kMisaligned              `work`
-//   kBadArgument             a negative score, or none of this model's setups
+//   kBadArgument             a negative score, none of this model's setups, or
+//                            no candidate may train under the criterion
 //   kNotFinite               a score
 //   kMemoryBudget            one channel takes more bytes than the budget
 //   kMacsBudget              and so for MACs, of all that fit the memory
-//   kUnsupported             no candidate may train under the criterion
 Status Select(const Model& model, const Setup& setup, const float* scores,
               void* work, size_t work_bytes, Selection* selection);
 

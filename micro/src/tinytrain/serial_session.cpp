@@ -154,7 +154,7 @@ Status SerialSession::DoWithSample(Request request, const Frame& frame) {
 }
 
 Status SerialSession::Init(uint16_t classes, float learning_rate) {
-  const Setup setup = {classes, Optimizer::kAdam};
+  const Setup setup = {classes, Optimizer::kAdam, false};
   const Rates rates = {learning_rate, 0.0f};
   const Status status = trainer_.Init(&model_, setup, rates, memory_.regions);
   if (!status.ok()) return status;
@@ -214,15 +214,15 @@ Status SerialSession::SelectNow() {
     if (!status.ok()) return status;
   }
   const Regions& regions = memory_.regions;
-  Selection selection = {nullptr, nullptr};
+  Selection selection = {{nullptr, nullptr}, nullptr};
   const Status status = Select(model_, setup_, trainer_.scores(), regions.work,
                                regions.work_bytes, &selection);
   if (!status.ok()) return status;
-  result_.counts = selection.counts;
+  result_.counts = selection.parts.counts;
   result_.channels = selection.channels;
   result_.channel_count = 0;
   for (uint32_t i = 0; i < model_.layer_count(); ++i) {
-    result_.channel_count += selection.counts[i];
+    result_.channel_count += selection.parts.counts[i];
   }
   return Status::Ok();
 }
@@ -235,7 +235,7 @@ Status SerialSession::Plan(const Frame& frame) {
     if (frame.size >= layers * sizeof(uint16_t)) numbers += counts[i];
   }
   if (frame.size != numbers * sizeof(uint16_t)) return BadArgument();
-  const Selection selection = {counts, counts + layers};
+  const Selection selection = {{counts, nullptr}, counts + layers};
   return trainer_.Plan(selection);
 }
 

@@ -18,7 +18,7 @@ enum class Code : int8_t {
   kWrongState = -9,      // A call out of turn, such as Train before Plan.
   kNoCheckpoint = -10,   // Neither slot holds any.
   kStorage = -11,        // What holds the slots cannot read, erase or write.
-  kUnsupported = -12,    // A checkpoint of what only the host can train.
+  kUnsupported = -12,    // Of a request or storage that nobody knows here.
   kMemoryBudget = -13,   // Of selection, below what one channel takes.
   kMacsBudget = -14,     // The same; numbers are MACs of a backward pass.
   kWorse = -15,          // A training, of samples held out; it is undone.

@@ -31,24 +31,36 @@ uint64_t RowsBytes(const Window& depthwise) {
   return (bytes + 3) & ~uint64_t{3};
 }
 
+// Of a row that the projection reads.
+uint64_t RowBytes(const Window& depthwise, const Operation* projection) {
+  if (projection == nullptr) return 0;
+  const uint64_t bytes =
+      uint64_t{1} * depthwise.output.width * depthwise.output.channels;
+  return (bytes + 3) & ~uint64_t{3};
+}
+
 }  // namespace
 
-uint64_t StreamScratchBytes(const Model& model, const Operation& depthwise) {
-  return ForwardScratchBytes(model, depthwise) +
-         RowsBytes(WindowOf(model, depthwise));
+uint64_t StreamScratchBytes(const Model& model, const Operation& depthwise,
+                            const Operation* projection) {
+  const Window window = WindowOf(model, depthwise);
+  return ForwardScratchBytes(model, depthwise) + RowsBytes(window) +
+         RowBytes(window, projection);
 }
 
 void RunStreamed(const Model& model, const Operation& convolution,
-                 const Operation& depthwise, const Operands& first,
-                 const Operands& second, int8_t* output) {
+                 const Operation& depthwise, const Operation* projection,
+                 const Operands* operands, int8_t* output) {
   const Window expand = WindowOf(model, convolution);
   const Window window = WindowOf(model, depthwise);
   const int input_row = expand.input.width * expand.input.channels;
   const int row = window.input.width * window.input.channels;
-  const int output_row = window.output.width * window.output.channels;
-  const int8_t* input = static_cast<const int8_t*>(first.input);
-  int8_t* rows = static_cast<int8_t*>(second.scratch) +
+  const int8_t* input = static_cast<const int8_t*>(operands[0].input);
+  int8_t* rows = static_cast<int8_t*>(operands[1].scratch) +
                  ForwardScratchBytes(model, depthwise);
+  int8_t* const between = rows + RowsBytes(window);
+  const Operation& last = projection == nullptr ? depthwise : *projection;
+  const Shape to = ShapeOf(model.tensor(last.output));
   int begin = 0;  // Of the rows that are there.
   int end = 0;
   for (int y = 0; y < window.output.height; ++y) {
@@ -62,15 +74,22 @@ void RunStreamed(const Model& model, const Operation& convolution,
     }
     for (; end < needed.end; ++end) {
       const RowView made(expand, end);
-      Operands operands = first;
-      operands.input = input + made.begin * input_row;
-      RunWindowInt8(model, convolution, made.window, operands,
+      Operands first = operands[0];
+      first.input = input + made.begin * input_row;
+      RunWindowInt8(model, convolution, made.window, first,
                     rows + (end - begin) * row);
     }
-    Operands operands = second;
-    operands.input = rows;
-    RunWindowInt8(model, depthwise, needed.window, operands,
-                  output + y * output_row);
+    int8_t* const output_row = output + y * to.width * to.channels;
+    Operands second = operands[1];
+    second.input = rows;
+    RunWindowInt8(model, depthwise, needed.window, second,
+                  projection == nullptr ? output_row : between);
+    if (projection == nullptr) continue;
+    Window window_row = WindowOf(model, *projection);
+    window_row.input.height = window_row.output.height = 1;
+    Operands third = operands[2];
+    third.input = between;
+    RunWindowInt8(model, *projection, window_row, third, output_row);
   }
 }
 

@@ -4,15 +4,24 @@
 #include <stdint.h>
 
 #include "tinytrain/kernels/rows.h"
+#include "tinytrain/model.h"
+#include "tinytrain/parts.h"
 
 namespace tinytrain {
 
-// What is trained of one layer.
+// What is trained of one layer, a `Part` of it.
 struct TrainedLayer {
-  uint32_t row;       // In the layers of the model.
-  Channels channels;  // Trained output channels.
-  float* weights;     // (channels.count, weights of a channel)
-  float* biases;      // (channels.count), unused of a layer without biases.
+  uint16_t row;       // In the layers of the model.
+  uint16_t kind;      // See `Parts`.
+  Channels channels;  // Of outputs, or of inputs.
+  float* weights;     // Rows of the part,
+  float* biases;
+  int8_t* stored;  // or, if not null, integers.
+  int32_t* stored_biases;
+
+  Part part(const Model& model) const {
+    return Part(model.layer(row), static_cast<uint32_t>(channels.count), kind);
+  }
 };
 
 // All that training changes. Owns nothing.

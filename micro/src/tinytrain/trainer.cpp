@@ -106,7 +106,7 @@ Status Trainer::Plan(const Selection& selection) {
   if (state_ == State::kClosed) return WrongState();
   Status status = CheckSelection(*model_, selection);
   if (!status.ok()) return status;
-  const Bytes bytes = TrainingBytes(*model_, setup_, selection.counts);
+  const Bytes bytes = TrainingBytes(*model_, setup_, selection.parts);
   status = CheckRegions(bytes, regions_.persistent_bytes, regions_.work_bytes);
   if (!status.ok()) return status;
   // Those of another plan may have been trained.
@@ -120,6 +120,7 @@ Status Trainer::Plan(const Selection& selection) {
 // With the weights of the blob, which are in place.
 void Trainer::StartTraining() {
   stepper_.Reset(setup_.optimizer, rates_.momentum);
+  random_ = Random();
   state_ = State::kTraining;
   examples_ = 0;
   loss_ = 0.0f;
@@ -142,13 +143,17 @@ Status Trainer::Accumulate(const void* sample, uint32_t label, float* loss) {
 
 Status Trainer::Update() {
   if (state_ != State::kTraining || examples_ == 0) return WrongState();
+  if (setup_.optimizer == Optimizer::kInPlace) {
+    examples_ = 0;
+    after_ = HeldOut();
+    return Status::Ok();
+  }
   const TrainedNumbers numbers = {parameters_.trained(), parameters_.gradient(),
                                   parameters_.moment(0),
                                   parameters_.trained_size()};
   const uint32_t floats =
       parameters_.d_class_vectors() ? parameters_.class_vectors_size() : 0;
-  const Units units(*model_, floats, parameters_.counts(),
-                    parameters_.channels());
+  const Units units(*model_, floats, parameters_.selection());
   const Status status = stepper_.Step(rate_, examples_, units, numbers);
   if (status.ok()) {
     parameters_.Store();
@@ -176,7 +181,7 @@ Status Trainer::Predict(const void* sample, uint32_t* label, float* logits) {
   if (!status.ok()) return status;
   status = SetVectors();
   if (!status.ok()) return status;
-  const Schedule schedule(*model_, Purpose::kPredict, nullptr);
+  const Schedule schedule(*model_, Purpose::kPredict, parameters_.parts());
   WorkMemory memory = Memory();
   Pass pass(schedule, setup_, &parameters_, &memory);
   pass.Forward(sample);
@@ -200,7 +205,7 @@ Status Trainer::Send(Purpose purpose, const void* sample, uint32_t label,
   if (!status.ok()) return status;
   status = SetVectors();
   if (!status.ok()) return status;
-  const Schedule schedule(*model_, purpose, parameters_.counts());
+  const Schedule schedule(*model_, purpose, parameters_.parts());
   WorkMemory memory = Memory();
   Pass pass(schedule, setup_, &parameters_, &memory);
   pass.Forward(sample);
@@ -208,8 +213,19 @@ Status Trainer::Send(Purpose purpose, const void* sample, uint32_t label,
   const float found = pass.Loss(label);
   if (!IsFinite(found)) return NotFinite();
   *loss = found;
-  if (purpose != Purpose::kPredict) pass.Backward();
-  return Status::Ok();
+  if (purpose == Purpose::kPredict) return Status::Ok();
+  return pass.Backward(rate_, &random_) ? Status::Ok() : NotFinite();
+}
+
+void* Trainer::sample_place() const {
+  if (!setup_.sample_in_work || state_ == State::kClosed ||
+      state_ == State::kReady) {
+    return nullptr;
+  }
+  const format::Tensor& input = model_->tensor(0);
+  const uint32_t element = input.type == format::kInt8 ? 1 : sizeof(float);
+  const uint32_t bytes = (input.size() * element + 3) & ~3u;
+  return static_cast<uint8_t*>(regions_.work) + (work_bytes_ - bytes);
 }
 
 WorkMemory Trainer::Memory() const {
@@ -217,7 +233,8 @@ WorkMemory Trainer::Memory() const {
 }
 
 Status Trainer::CheckSample(const void* sample) const {
-  if (sample == nullptr) return BadArgument();
+  const bool elsewhere = setup_.sample_in_work && sample != sample_place();
+  if (sample == nullptr || elsewhere) return BadArgument();
   const format::Tensor& input = model_->tensor(0);
   const bool good = input.type == format::kInt8 ||
                     AllFinite(static_cast<const float*>(sample), input.size());

@@ -34,9 +34,10 @@ struct Regions {
 //   Predict, Save                          (as soon as all are observed)
 // or, after Init, only
 //   Load, Predict
-// A sample is tensor 0 of the model, floats or stored int8 numbers; a label is
-// below `setup.classes`. A call that is refused changes nothing, unless it says
-// so. Codes of all calls:
+// A sample is tensor 0 of the model, floats or stored int8 numbers, written to
+// `sample_place` before each call if the setup says so; a label is below
+// `setup.classes`. A call that is refused changes nothing, unless it says so.
+// Codes of all calls:
 //   kWrongState   the call is out of turn
 //   kBadArgument  a label too large, a sample that is not finite, a selection
 //                 of another model
@@ -75,17 +76,20 @@ class Trainer {
   // in `work`, not in `persistent`.
   Status Plan(const Selection& selection);
 
-  // Adds the gradient of one sample; writes its loss.
+  // Adds the gradient of one sample; writes its loss. In place it takes the
+  // step; after kNotFinite layers may have taken it behind the one whose
+  // gradient is not finite.
   Status Accumulate(const void* sample, uint32_t label, float* loss);
 
   // Takes a step along the mean gradient of the samples since the last one,
   // of which there is at least one. kNotFinite drops that gradient and changes
-  // no weight.
+  // no weight. In place nothing is left to do.
   Status Update();
 
   // Adds the embedding to the mean of its class, as the trained network makes
   // it. Not between `Accumulate` and `Update`. Only `Revisit` and `Settle` may
-  // follow, or a new start.
+  // follow, or a new start. Of a linear head that trains in place there is no
+  // room for means: kWrongState.
   Status Revisit(const void* sample, uint32_t label);
 
   // Ends the training: class vectors become the means, those of a linear head
@@ -121,6 +125,11 @@ class Trainer {
 
   // Whether something is planned, by `Plan` or `Load`.
   bool has_plan() const { return Trains(); }
+
+  // Where a sample has to lie that is in `work`: at the end of what is used of
+  // it, which depends on the plan. Null before there is one and before scoring,
+  // and of samples elsewhere.
+  void* sample_place() const;
 
   const Parameters& parameters() const { return parameters_; }
   float learning_rate() const { return rate_; }
@@ -169,6 +178,7 @@ class Trainer {
   HeldOut after_;  // Since the last change.
   Parameters parameters_;
   Stepper stepper_;
+  Random random_;  // For steps in place.
 };
 
 }  // namespace tinytrain

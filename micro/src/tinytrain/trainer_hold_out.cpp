@@ -23,8 +23,7 @@ Status Trainer::HoldOut(const void* sample, uint32_t label) {
 }
 
 Status Trainer::Judge() {
-  if (!Trains() || before_.samples == 0 ||
-      before_.samples != after_.samples) {
+  if (!Trains() || before_.samples == 0 || before_.samples != after_.samples) {
     return Status::Error(Code::kWrongState);
   }
   if (after_.loss <= before_.loss) return Status::Ok();

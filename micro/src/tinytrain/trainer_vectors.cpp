@@ -30,7 +30,9 @@ Status Trainer::Observe(const void* sample, uint32_t label) {
 Status Trainer::Revisit(const void* sample, uint32_t label) {
   const bool first = state_ == State::kTraining && examples_ == 0 &&
                      vectors_ != Vectors::kNone;
-  if (!first && state_ != State::kRevisiting) {
+  const bool keeps =
+      setup_.optimizer == Optimizer::kInPlace && parameters_.head_trains();
+  if (keeps || (!first && state_ != State::kRevisiting)) {
     return Status::Error(Code::kWrongState);
   }
   // Between two steps the gradient of a linear head is 0, and free.
@@ -65,7 +67,7 @@ Status Trainer::AddEmbedding(const void* sample, uint32_t label, float* sums,
                              bool first) {
   const Status status = CheckExample(sample, label);
   if (!status.ok()) return status;
-  const Schedule schedule(*model_, Purpose::kPredict, nullptr);
+  const Schedule schedule(*model_, Purpose::kPredict, parameters_.parts());
   WorkMemory memory = Memory();
   Pass pass(schedule, setup_, &parameters_, &memory);
   pass.Forward(sample);

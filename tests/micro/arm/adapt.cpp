@@ -24,7 +24,8 @@ struct Case {
   uint32_t queries;
   uint32_t steps;
   float rate;
-  uint32_t reserved[2];
+  uint32_t optimizer;
+  uint32_t sample_in_work;
 };
 
 const uint32_t kMostCaseBytes = 12 << 20;
@@ -39,12 +40,17 @@ Trainer trainer;
 struct Inputs {
   const Case* task;
   const uint8_t* blob;
-  const float* samples;
+  const uint8_t* samples;
   const uint32_t* labels;
-  const float* queries;
+  const uint8_t* queries;
   const uint32_t* query_labels;
   uint8_t* slots;
 };
+
+uint32_t SampleBytes(const Model& blob) {
+  const format::Tensor& input = blob.tensor(0);
+  return input.size() * (input.type == format::kInt8 ? 1 : sizeof(float));
+}
 
 class Adaptation {
  public:
@@ -63,7 +69,13 @@ class Adaptation {
 
  private:
   const Case& task() const { return *inputs_.task; }
-  const float* sample(uint32_t i) const { return inputs_.samples + i * size_; }
+  const void* sample(uint32_t i) { return Placed(inputs_.samples + i * size_); }
+
+  // Brings a sample to where the trainer wants it.
+  const void* Placed(const uint8_t* sample) {
+    void* const place = trainer.sample_place();
+    return place == nullptr ? sample : memcpy(place, sample, size_);
+  }
 
   // Counts the instructions of a call, and remembers how it went.
   template <typename Call>
@@ -96,9 +108,10 @@ class Adaptation {
         })) {
       return false;
     }
-    size_ = model.tensor(0).size();
+    size_ = SampleBytes(model);
     const Setup setup = {static_cast<uint16_t>(task().classes),
-                         Optimizer::kAdam};
+                         static_cast<Optimizer>(task().optimizer),
+                         task().sample_in_work != 0};
     setup_ = setup;
     const Rates rates = {task().rate, 0.0f};
     const Regions regions = {persistent, sizeof(persistent), work,
@@ -124,7 +137,7 @@ class Adaptation {
 
   // Takes the plan of the host if there is one, and selects otherwise.
   bool Choose() {
-    Selection selection = {nullptr, nullptr};
+    Selection selection = {{nullptr, nullptr}, nullptr};
     if (model.has_plan()) {
       return Did("read_plan",
                  [&] {
@@ -157,9 +170,8 @@ class Adaptation {
   bool Plan(const Selection& selection) {
     if (!Did("plan", [&] { return trainer.Plan(selection); })) return false;
     EndPhase("plan", 1);
-    const uint16_t* counts = trainer.parameters().counts();
     for (uint32_t row = 0; row < model.layer_count(); ++row) {
-      if (counts[row] == 0) continue;
+      if (trainer.parameters().part(row).numbers() == 0) continue;
       const Channels channels = trainer.parameters().channels(row);
       console_.Word("trains").Word(model.name(model.layer(row).name));
       for (int i = 0; i < channels.count; ++i) {
@@ -196,6 +208,11 @@ class Adaptation {
   }
 
   bool Settle() {
+    // A linear head that trains in place keeps no means.
+    if (setup_.optimizer == Optimizer::kInPlace &&
+        trainer.parameters().head_trains()) {
+      return true;
+    }
     for (uint32_t i = 0; i < task().support; ++i) {
       if (!Did("revisit",
                [&] { return trainer.Revisit(sample(i), inputs_.labels[i]); })) {
@@ -213,7 +230,8 @@ class Adaptation {
       uint32_t label = 0;
       float logits[16];
       if (!Did("predict", [&] {
-            return trainer.Predict(inputs_.queries + i * size_, &label, logits);
+            return trainer.Predict(Placed(inputs_.queries + i * size_), &label,
+                                   logits);
           })) {
         return false;
       }
@@ -242,7 +260,7 @@ class Adaptation {
   const Inputs inputs_;
   semihosting::Console console_;
   Setup setup_;
-  uint32_t size_;
+  uint32_t size_;  // Bytes of a sample.
   KernelInstructions before_;
   Status status_;
   uint64_t instructions_;  // Of the phase.
@@ -256,12 +274,12 @@ Inputs Place(uint8_t* storage) {
   const uint8_t* rest = inputs.blob + task->blob_bytes;
   Model blob;
   const bool opens = blob.Open(inputs.blob, task->blob_bytes).ok();
-  const uint32_t size = opens ? blob.tensor(0).size() : 0;
-  inputs.samples = reinterpret_cast<const float*>(rest);
+  const uint32_t size = opens ? SampleBytes(blob) : 0;
+  inputs.samples = rest;
   inputs.labels =
       reinterpret_cast<const uint32_t*>(inputs.samples + task->support * size);
   inputs.queries =
-      reinterpret_cast<const float*>(inputs.labels + task->support);
+      reinterpret_cast<const uint8_t*>(inputs.labels + task->support);
   inputs.query_labels =
       reinterpret_cast<const uint32_t*>(inputs.queries + task->queries * size);
   inputs.slots = storage + kMostCaseBytes;

@@ -33,9 +33,15 @@ Status Save(const Model& model, const Selection& selection) {
   uint32_t count = 0;
   const uint16_t* channels = selection.channels;
   for (uint32_t row = 0; row < model.layer_count(); ++row) {
-    const uint16_t trained = selection.counts[row];
+    const uint16_t trained = selection.parts.counts[row];
     if (trained == 0) continue;
-    const TrainedLayer layer = {row, {channels, trained}, numbers, numbers};
+    const TrainedLayer layer = {static_cast<uint16_t>(row),
+                                0,
+                                {channels, trained},
+                                numbers,
+                                numbers,
+                                nullptr,
+                                nullptr};
     layers[count++] = layer;
     channels += trained;
   }
@@ -65,15 +71,15 @@ int main() {
   Model model;
   Status status = model.Open(blob, size).status();
   if (!status.ok()) return Fail("blob", status);
-  const Setup setup = {3, Optimizer::kAdam};
+  const Setup setup = {3, Optimizer::kAdam, false};
   Selection selection;
   status = Select(model, setup, scores, work, sizeof(work), &selection);
   if (!status.ok()) return Fail("select", status);
   const uint16_t* channel = selection.channels;
   for (uint32_t row = 0; row < model.layer_count(); ++row) {
-    if (selection.counts[row] == 0) continue;
+    if (selection.parts.counts[row] == 0) continue;
     printf("%s", model.name(model.layer(row).name));
-    for (uint16_t i = 0; i < selection.counts[row]; ++i) {
+    for (uint16_t i = 0; i < selection.parts.counts[row]; ++i) {
       printf(" %u", *channel++);
     }
     printf("\n");

@@ -23,11 +23,11 @@ void CheckCosts(const tinytrain::Model& model, const tinytrain::Setup& setup,
   Expect(CheckSelection(model, selection).ok());
   uint32_t count = 0;
   for (uint32_t i = 0; i < model.layer_count(); ++i) {
-    count += selection.counts[i];
+    count += selection.parts.counts[i];
   }
   Expect(count > 0);
   if (model.training().cost_model == CostModel::kPaper) return;
-  const tinytrain::Bytes bytes = TrainingBytes(model, setup, selection.counts);
+  const tinytrain::Bytes bytes = TrainingBytes(model, setup, selection.parts);
   Expect(bytes.total() <= model.training().memory_bytes.value());
 }
 
@@ -59,7 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     scores.get()[i] = data[i * 7 % size] * 0.125f;
   }
   Block<uint64_t> work(bytes / sizeof(uint64_t) + 1);
-  const tinytrain::Setup setup = {2, tinytrain::Optimizer::kAdam};
+  const tinytrain::Setup setup = {2, tinytrain::Optimizer::kAdam, false};
   tinytrain::Selection selection;
   const tinytrain::Status status =
       Select(model, setup, scores.get(), work.get(), bytes, &selection);

@@ -12,7 +12,9 @@
 //   output, d_output  (Y, X, F)
 //   filter            rows of F channels, each (K, L, C)
 //   bias              rows of F channels, each one value
-// Gradients are added to what is there. No kernel here needs scratch memory.
+// Gradients are added to what is there. No kernel here needs scratch memory but
+// for rows with trained inputs: `Rows::patch`, kPatched rows forward, and
+// kPatched weights of each tap of all filters for the input gradient.
 // All trust `window` to be what `CheckWindow` lets pass.
 namespace tinytrain {
 

@@ -69,11 +69,11 @@ void BackwardTap(const TapView<Input>& view, int in, int row_size,
                  const Channels& channels, float* d_filter) {
   for (int i = 0; i < channels.count;) {
     const bool two = i + 2 <= channels.count;
-    const int f = channels.index[i];
+    const int f = channels.at(i);
     int c = 0;
     for (; c + 8 <= in; c += 8) {
       if (two) {
-        AddProducts2(view, f, channels.index[i + 1], c, row_size, d_filter);
+        AddProducts2(view, f, channels.at(i + 1), c, row_size, d_filter);
       } else {
         AddProducts1<Octet<float>>(view, f, c, FourLanes(), d_filter);
       }
@@ -81,7 +81,7 @@ void BackwardTap(const TapView<Input>& view, int in, int row_size,
     const int rows = two ? 2 : 1;
     for (; c < in; c += 4) {
       for (int r = 0; r < rows; ++r) {
-        AddProducts1<Quad<float>>(view, channels.index[i + r], c,
+        AddProducts1<Quad<float>>(view, channels.at(i + r), c,
                                   SomeLanes(in - c), d_filter + r * row_size);
       }
     }
@@ -123,7 +123,7 @@ void Conv2DBackwardFilter(const Window& window, const int8_t* input,
 void BiasBackward(const Shape& output, const float* d_output,
                   const Channels& channels, float* d_bias) {
   for (int i = 0; i < channels.count; ++i) {
-    const float* d = d_output + channels.index[i];
+    const float* d = d_output + channels.at(i);
     float sum = 0.0f;
     for (int p = output.positions(); p > 0; --p) {
       sum += *d;

@@ -46,12 +46,19 @@ struct Tile1 {
   }
 };
 
+// Some channels of the input: where they are in a row of weights.
+struct Columns {
+  int tap;    // Weights of a tap.
+  int first;  // The first one's place in a tap.
+};
+
 template <typename Weight>
 TINYTRAIN_NOINLINE void BackwardPixels4(const float* d_output, int out,
                                         const Rows<Weight>& filter, int in,
-                                        int first, float* d_input) {
+                                        const Columns& columns,
+                                        float* d_input) {
   Tile4<Weight> tile(d_output, out);
-  VisitRows(filter, out, in, first, &tile);
+  VisitRows(filter, out, columns.tap, columns.first, &tile);
   tile.s0.AddTo(4, d_input);
   tile.s1.AddTo(4, d_input + in);
   tile.s2.AddTo(4, d_input + 2 * in);
@@ -74,8 +81,7 @@ TINYTRAIN_NOINLINE void AddFilters(const float* d_output, int out,
 template <typename Weight>
 Quad<float> BackwardPixel(const Window& w, const float* d_output,
                           const Rows<Weight>& filter, int row, int column,
-                          int first, int lanes) {
-  const int in = w.input.channels;
+                          const Columns& columns, int lanes) {
   const int out = w.output.channels;
   const Range ys = OutputsOver(row, w.kernel_height, w.stride_height, w.pad_top,
                                w.output.height);
@@ -88,12 +94,12 @@ Quad<float> BackwardPixel(const Window& w, const float* d_output,
     for (int x = xs.begin; x < xs.end; ++x) {
       const int l = column + w.pad_left - x * w.stride_width;
       const float* from = d_output + (y * w.output.width + x) * out;
-      const int offset = (k * w.kernel_width + l) * in + first;
+      const int row_size = w.taps() * columns.tap;
+      const int offset = (k * w.kernel_width + l) * columns.tap + columns.first;
       if (lanes == 4) {
-        AddFilters(from, out, filter, w.taps() * in, offset, FourLanes(),
-                   &sums);
+        AddFilters(from, out, filter, row_size, offset, FourLanes(), &sums);
       } else {
-        AddFilters(from, out, filter, w.taps() * in, offset, SomeLanes(lanes),
+        AddFilters(from, out, filter, row_size, offset, SomeLanes(lanes),
                    &sums);
       }
     }
@@ -102,34 +108,54 @@ Quad<float> BackwardPixel(const Window& w, const float* d_output,
 }
 
 template <typename Weight>
-void BackwardPixels(const Window& w, const float* d_output,
-                    const Rows<Weight>& filter, int first, int lanes,
-                    float* d_input) {
+TINYTRAIN_NOINLINE void BackwardPixels(const Window& w, const float* d_output,
+                                       const Rows<Weight>& filter,
+                                       const Columns& columns, int lanes,
+                                       float* d_input) {
   for (int row = 0; row < w.input.height; ++row) {
     for (int column = 0; column < w.input.width; ++column) {
-      BackwardPixel(w, d_output, filter, row, column, first, lanes)
-          .AddTo(lanes, d_input + first);
+      BackwardPixel(w, d_output, filter, row, column, columns, lanes)
+          .AddTo(lanes, d_input);
       d_input += w.input.channels;
     }
   }
 }
 
+// The weights of `count` channels from `first` on, with what is trained.
 template <typename Weight>
-void BackwardPointwise(const Window& w, const float* d_output,
-                       const Rows<Weight>& filter, int first, float* d_input) {
+TINYTRAIN_NOINLINE Rows<Weight> ColumnsOf(const Window& w,
+                                          const Rows<Weight>& filter, int first,
+                                          int count) {
+  const int taps = w.taps();
+  for (int f = 0; f < w.output.channels; ++f) {
+    for (int t = 0; t < taps; ++t) {
+      filter.CopyTap(f, taps * filter.tap, t, first, count,
+                     filter.patch + (f * taps + t) * kPatched);
+    }
+  }
+  return Rows<Weight>(filter.patch, nullptr, Channels());
+}
+
+template <typename Weight>
+TINYTRAIN_NOINLINE void BackwardPointwise(const Window& w,
+                                          const float* d_output,
+                                          const Rows<Weight>& filter,
+                                          const Columns& columns,
+                                          float* d_input) {
   const int in = w.input.channels;
   const int out = w.output.channels;
   int left = w.input.positions();
   for (; left >= 4; left -= 4) {
-    BackwardPixels4(d_output, out, filter, in, first, d_input + first);
+    BackwardPixels4(d_output, out, filter, in, columns, d_input);
     d_output += 4 * out;
     d_input += 4 * in;
   }
   for (; left > 0; --left) {
     Quad<float> sums;
     sums.Fill(0.0f);
-    AddFilters(d_output, out, filter, in, first, FourLanes(), &sums);
-    sums.AddTo(4, d_input + first);
+    AddFilters(d_output, out, filter, columns.tap, columns.first, FourLanes(),
+               &sums);
+    sums.AddTo(4, d_input);
     d_output += out;
     d_input += in;
   }
@@ -141,10 +167,14 @@ void BackwardInput(const Window& window, const float* d_output,
   const int in = window.input.channels;
   for (int c = 0; c < in; c += 4) {
     const int lanes = in - c < 4 ? in - c : 4;
+    const bool patched = filter.tap > 0;
+    const Columns columns = {patched ? kPatched : in, patched ? 0 : c};
+    const Rows<Weight> rows =
+        patched ? ColumnsOf(window, filter, c, lanes) : filter;
     if (window.pointwise() && lanes == 4) {
-      BackwardPointwise(window, d_output, filter, c, d_input);
+      BackwardPointwise(window, d_output, rows, columns, d_input + c);
     } else {
-      BackwardPixels(window, d_output, filter, c, lanes, d_input);
+      BackwardPixels(window, d_output, rows, columns, lanes, d_input + c);
     }
   }
 }

@@ -52,7 +52,7 @@ void Conv2DBackwardFilter(const Window& window, const float* input,
   const int in = window.input.channels;
   const int out = window.output.channels;
   for (int i = 0; i < channels.count; ++i) {
-    const int f = channels.index[i];
+    const int f = channels.at(i);
     for (int t = 0; t < window.taps(); ++t) {
       for (int c = 0; c < in; ++c) {
         float sum = 0.0f;

@@ -32,7 +32,8 @@ void CosineHeadForward(const CosineHead& head, const float* embedding,
 void CosineHeadBackward(const CosineHead& head, const float* embedding,
                         const float* class_vectors, const float* inverse_norms,
                         const float* logits, const float* d_logits,
-                        float* d_embedding, float* d_class_vectors) {
+                        float* d_embedding, float share,
+                        float* d_class_vectors) {
   const float norm = inverse_norms[0];
   for (int k = 0; k < head.classes; ++k) {
     const float* vector = class_vectors + k * head.depth;
@@ -47,8 +48,8 @@ void CosineHeadBackward(const CosineHead& head, const float* embedding,
     if (d_class_vectors != nullptr) {
       const float own =
           IsConstantNorm(vector_norm) ? 0.0f : pull * vector_norm * vector_norm;
-      AddCosineGradient(across, own, embedding, vector, head.depth,
-                        d_class_vectors + k * head.depth);
+      AddCosineGradient(share * across, share * own, embedding, vector,
+                        head.depth, d_class_vectors + k * head.depth);
     }
   }
 }

@@ -19,11 +19,14 @@ void CosineHeadForward(const CosineHead& head,
                        float* inverse_norms,        // (1 + classes)
                        float* logits);              // (classes)
 
-// Adds to both gradients. `d_class_vectors` is null for a prototype head.
+// Adds to the gradient of the embedding and, unless that is null as for a
+// prototype head, `share` times the gradient of each class vector to
+// `d_class_vectors`. This may be `class_vectors` itself, for a step.
 void CosineHeadBackward(const CosineHead& head, const float* embedding,
                         const float* class_vectors, const float* inverse_norms,
                         const float* logits, const float* d_logits,
-                        float* d_embedding, float* d_class_vectors);
+                        float* d_embedding, float share,
+                        float* d_class_vectors);
 
 // Returns the cross-entropy of the softmax, and overwrites `d_logits`, the
 // gradient of the loss, unless it is null.

@@ -40,6 +40,13 @@ void DepthwiseConv2DBackwardInput(const Window& window, const float* d_output,
                                   const Rows<int8_t>& filter, void* scratch,
                                   float* d_input);
 
+// The same of an output as large as the input, stride 1: `gradient` is that of
+// the output, and becomes that of the input.
+size_t DepthwiseConv2DBackwardInPlaceScratchBytes(const Window& window);
+void DepthwiseConv2DBackwardInPlace(const Window& window,
+                                    const Rows<int8_t>& filter, void* scratch,
+                                    float* gradient);
+
 // Computes the rows of `channels` alone; needs no scratch memory.
 void DepthwiseConv2DBackwardFilter(const Window& window, const float* input,
                                    const float* d_output,

@@ -34,7 +34,7 @@ void BackwardFilter(const Window& window, const Input* input, int zero_point,
       const TapView<Input> view(window, k, l, input, zero_point, d_output);
       float* to = d_filter + k * window.kernel_width + l;
       for (int i = 0; i < channels.count; ++i) {
-        *to += SumProducts(view, channels.index[i]);
+        *to += SumProducts(view, channels.at(i));
         to += window.taps();
       }
     }

@@ -57,7 +57,7 @@ void DepthwiseConv2DBackwardFilter(const Window& window, const float* input,
                                    const Channels& channels, float* d_filter) {
   const int depth = window.input.channels;
   for (int i = 0; i < channels.count; ++i) {
-    const int c = channels.index[i];
+    const int c = channels.at(i);
     for (int t = 0; t < window.taps(); ++t) {
       float sum = 0.0f;
       VisitTaps(window, [&](int to, int from, int tap) {

@@ -1,6 +1,7 @@
 #include "tinytrain/tflm/tail.h"
 
 #include "tinytrain/arena.h"
+#include "tinytrain/blob_plan.h"
 #include "tinytrain/selector.h"
 
 namespace tinytrain {
@@ -72,7 +73,7 @@ Status Tail::Begin(uint32_t classes, const Rates& rates) {
   if (classes > model_.head().max_way) {
     return Status::Error(Code::kBadArgument);
   }
-  const Setup setup = {static_cast<uint16_t>(classes), setup_.optimizer};
+  const Setup setup = {static_cast<uint16_t>(classes), setup_.optimizer, false};
   const Regions regions = {persistent_, persistent_bytes_, scratch_,
                            work_bytes_};
   const Status status = trainer_.Init(&model_, setup, rates, regions);
@@ -105,31 +106,9 @@ Status Tail::Choose(Selection* selection) {
 }
 
 Status Tail::PlanOfBlob() {
-  if (!model_.has_plan()) return Status::Error(Code::kWrongState);
-  uint16_t* const counts = reinterpret_cast<uint16_t*>(scratch_);
-  uint32_t room = work_bytes_ / sizeof(uint16_t);
-  uint32_t used = model_.layer_count();
-  for (uint32_t i = 0; i < model_.choice_count(); ++i) {
-    const format::Choice& choice = model_.choice(i);
-    if (choice.flags != 0) {
-      Status status = Status::Error(Code::kUnsupported);
-      status.requested = choice.layer;
-      return status;
-    }
-    used += choice.count;
-  }
-  if (used > room) return Status::TooSmall(2 * used, 2 * room);
-  for (uint32_t i = 0; i < model_.layer_count(); ++i) counts[i] = 0;
-  uint16_t* const channels = counts + model_.layer_count();
-  uint16_t* end = channels;
-  for (uint32_t i = 0; i < model_.choice_count(); ++i) {
-    const format::Choice& choice = model_.choice(i);
-    counts[choice.layer] = static_cast<uint16_t>(choice.count);
-    const uint16_t* const indices = model_.indices(choice);
-    for (uint32_t k = 0; k < choice.count; ++k) *end++ = indices[k];
-  }
-  const Selection selection = {counts, channels};
-  return trainer_.Plan(selection);
+  Selection selection = {{nullptr, nullptr}, nullptr};
+  const Status status = ReadPlan(model_, scratch_, work_bytes_, &selection);
+  return status.ok() ? trainer_.Plan(selection) : status;
 }
 
 Answer Tail::Run(Phase phase, int32_t label, const int8_t* features,
@@ -155,7 +134,7 @@ Status Tail::Do(Phase phase, uint32_t label, float* logits, Answer* answer) {
     case Phase::kPlan:
       return PlanOfBlob();
     case Phase::kSelect: {
-      Selection selection = {nullptr, nullptr};
+      Selection selection = {{nullptr, nullptr}, nullptr};
       const Status status = Choose(&selection);
       return status.ok() ? trainer_.Plan(selection) : status;
     }
