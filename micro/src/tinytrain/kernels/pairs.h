@@ -59,6 +59,26 @@ TINYTRAIN_INLINE uint32_t WidenOdd(uint32_t bytes) {
   return pair;
 }
 
+// Returns sum + a * b / 2^32, rounded, halves upwards.
+TINYTRAIN_INLINE int32_t AddHighProduct(int32_t a, int32_t b, int32_t sum) {
+  __asm__("smmlar %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+  return sum;
+}
+
+// Returns a + b, cut off at the ends of int32.
+TINYTRAIN_INLINE int32_t AddSaturated(int32_t a, int32_t b) {
+  int32_t sum;
+  __asm__("qadd %0, %1, %2" : "=r"(sum) : "r"(a), "r"(b));
+  return sum;
+}
+
+// Returns what of a number is left in int8.
+TINYTRAIN_INLINE int32_t CutOffInt8(int32_t value) {
+  int32_t kept;
+  __asm__("ssat %0, #8, %1" : "=r"(kept) : "r"(value));
+  return kept;
+}
+
 #else
 
 TINYTRAIN_INLINE int32_t AddPairProducts(uint32_t a, uint32_t b, int32_t sum) {

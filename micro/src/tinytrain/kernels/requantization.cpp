@@ -3,15 +3,51 @@
 #include <string.h>
 
 #include "tinytrain/kernels/for_speed.h"
+#include "tinytrain/kernels/pairs.h"
 
 namespace tinytrain {
 namespace {
 
-// `MultiplyRounded` of one factor with a shift of -2 or less.
+#if TINYTRAIN_PAIRS
+
+// `MultiplyRounded` of one factor with a shift of -1 or less, and the zero
+// point of the output on top.
+struct RightFactor {
+  int32_t multiplier;  // Twice that of the factor, less 2^32.
+  int32_t half;        // With the zero point.
+  int right;
+
+  RightFactor(int32_t whole, int shift, int zero_point)
+      : multiplier(static_cast<int32_t>(static_cast<uint32_t>(whole) << 1)),
+        half((1 << (-shift - 1)) + zero_point * (1 << -shift)),
+        right(-shift) {}
+
+  TINYTRAIN_INLINE int32_t operator()(int32_t value) const {
+    const int32_t nudge = half + (value >> 31);
+    // Only of what is cut off anyway can the sum leave int32.
+    return AddSaturated(AddHighProduct(value, multiplier, nudge), value) >>
+           right;
+  }
+};
+
+const int kLeastRight = -20;  // Shift that leaves room for the zero point.
+const int kMostRight = -1;
+
+#else
+
+// `MultiplyRounded` of one factor with a shift of -2 or less, and the zero
+// point of the output on top.
 struct RightFactor {
   int32_t multiplier;
   int32_t half;  // In the upper word.
   int right;     // Shift of the upper word.
+  int zero_point;
+
+  RightFactor(int32_t whole, int shift, int zero)
+      : multiplier(whole),
+        half(int32_t{1} << (-shift - 2)),
+        right(-shift - 1),
+        zero_point(zero) {}
 
   TINYTRAIN_INLINE int32_t operator()(int32_t value) const {
     const int32_t sign = value >> 31;
@@ -20,42 +56,51 @@ struct RightFactor {
     const int64_t nudge =
         static_cast<int64_t>(static_cast<uint64_t>(upper) << 32 | lower);
     const int64_t product = static_cast<int64_t>(value) * multiplier + nudge;
-    return static_cast<int32_t>(product >> 32) >> right;
+    return (static_cast<int32_t>(product >> 32) >> right) + zero_point;
   }
 };
+
+const int kLeastRight = -31;
+const int kMostRight = -2;
+
+#endif
 
 // And of any.
 struct AnyFactor {
   int32_t multiplier;
   int shift;
+  int zero_point;
 
   TINYTRAIN_INLINE int32_t operator()(int32_t value) const {
-    return MultiplyRounded(value, multiplier, shift);
+    return MultiplyRounded(value, multiplier, shift) + zero_point;
   }
 };
 
 template <typename Scale>
-TINYTRAIN_INLINE void StoreScaled(const Scale& scale, int zero_point, int low,
-                                  int high, const int32_t* sums, int count,
-                                  int index, int step, int8_t* output,
-                                  uint8_t* mask) {
-  // Numbers below are counted from the zero point of the output.
-  low -= zero_point;
-  high -= zero_point;
-  if (mask == nullptr) {
-    int8_t* to = output + index;
-    for (const int32_t* end = sums + count; sums != end; to += step) {
-      int32_t value = scale(*sums++);
-      value = value < low ? low : value;
-      value = value > high ? high : value;
-      *to = static_cast<int8_t>(value + zero_point);
+TINYTRAIN_INLINE void StoreScaled(const Scale& scale, int low, int high,
+                                  const int32_t* sums, int count, int index,
+                                  int step, int8_t* output, uint8_t* mask) {
+  if (mask != nullptr) {
+    for (; count > 0; --count) {
+      StoreClamped(scale(*sums++), low, high, index, output, mask);
+      index += step;
     }
     return;
   }
-  for (; count > 0; --count) {
-    StoreClamped(scale(*sums++) + zero_point, low + zero_point,
-                 high + zero_point, index, output, mask);
-    index += step;
+  int8_t* to = output + index;
+#if TINYTRAIN_PAIRS
+  if (low == -128 && high == 127) {
+    for (const int32_t* end = sums + count; sums != end; to += step) {
+      *to = static_cast<int8_t>(CutOffInt8(scale(*sums++)));
+    }
+    return;
+  }
+#endif
+  for (const int32_t* end = sums + count; sums != end; to += step) {
+    int32_t value = scale(*sums++);
+    value = value < low ? low : value;
+    value = value > high ? high : value;
+    *to = static_cast<int8_t>(value);
   }
 }
 
@@ -81,15 +126,12 @@ void StoreSums(const Requantization& to, int channel, const int32_t* sums,
                int count, int index, int step, int8_t* output, uint8_t* mask) {
   const int32_t multiplier = to.multiplier[channel];
   const int shift = to.shift[channel];
-  if (shift <= -2) {
-    const RightFactor scale = {multiplier, int32_t{1} << (-shift - 2),
-                               -shift - 1};
-    StoreScaled(scale, to.zero_point, to.low, to.high, sums, count, index, step,
-                output, mask);
+  if (shift >= kLeastRight && shift <= kMostRight) {
+    const RightFactor scale(multiplier, shift, to.zero_point);
+    StoreScaled(scale, to.low, to.high, sums, count, index, step, output, mask);
   } else {
-    const AnyFactor scale = {multiplier, shift};
-    StoreScaled(scale, to.zero_point, to.low, to.high, sums, count, index, step,
-                output, mask);
+    const AnyFactor scale = {multiplier, shift, to.zero_point};
+    StoreScaled(scale, to.low, to.high, sums, count, index, step, output, mask);
   }
 }
 
