@@ -24,6 +24,10 @@ TINYTRAIN_INLINE uint32_t LoadWord(const void* from) {
   return word;
 }
 
+TINYTRAIN_INLINE void StoreWord(uint32_t word, void* to) {
+  memcpy(to, &word, sizeof(word));
+}
+
 TINYTRAIN_INLINE uint32_t MakePair(int first, int second) {
   return static_cast<uint16_t>(first) | static_cast<uint32_t>(second) << 16;
 }
@@ -33,6 +37,18 @@ TINYTRAIN_INLINE uint32_t MakePair(int first, int second) {
 // Returns sum + a.first * b.first + a.second * b.second.
 TINYTRAIN_INLINE int32_t AddPairProducts(uint32_t a, uint32_t b, int32_t sum) {
   __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+  return sum;
+}
+
+// `MakePair` of two integers, and the sum of two pairs.
+TINYTRAIN_INLINE uint32_t PackPair(int32_t first, int32_t second) {
+  uint32_t pair;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(first), "r"(second));
+  return pair;
+}
+TINYTRAIN_INLINE uint32_t AddPairs(uint32_t a, uint32_t b) {
+  uint32_t sum;
+  __asm__("sadd16 %0, %1, %2" : "=r"(sum) : "r"(a), "r"(b));
   return sum;
 }
 
@@ -86,6 +102,14 @@ TINYTRAIN_INLINE int32_t AddPairProducts(uint32_t a, uint32_t b, int32_t sum) {
   const int32_t high =
       static_cast<int16_t>(a >> 16) * static_cast<int16_t>(b >> 16);
   return sum + low + high;
+}
+
+TINYTRAIN_INLINE uint32_t PackPair(int32_t first, int32_t second) {
+  return MakePair(first, second);
+}
+TINYTRAIN_INLINE uint32_t AddPairs(uint32_t a, uint32_t b) {
+  const uint32_t high = (a & 0xFFFF0000u) + (b & 0xFFFF0000u);
+  return high | ((a + b) & 0xFFFFu);
 }
 
 #endif
