@@ -197,6 +197,96 @@ void ForwardPair(const Window& w, const int8_t* input, const int8_t* w0,
   }
 }
 
+#if TINYTRAIN_PAIRS
+
+// Numbers of a window, at most, of which there is a copy for each output.
+const int kThin = 32;
+
+// Copies `count` bytes, of which there are few.
+TINYTRAIN_INLINE void CopyFew(const int8_t* from, int count, int8_t* to) {
+  for (; count >= 4; count -= 4) {
+    StoreWord(LoadWord(from), to);
+    from += 4;
+    to += 4;
+  }
+  for (; count > 0; --count) *to++ = *from++;
+}
+
+// Copies the window of an output, with zero points outside.
+TINYTRAIN_INLINE void CopyWindow(const Window& w, const int8_t* input, int top,
+                                 int left, int size, int zero_point,
+                                 int8_t* to) {
+  const int in = w.input.channels;
+  const Range rows = TapsInside(top, w.kernel_height, w.input.height);
+  const Range columns = TapsInside(left, w.kernel_width, w.input.width);
+  const int count = columns.size() * in;
+  const int step = w.kernel_width * in;
+  if (rows.size() * count < w.taps() * in) memset(to, zero_point, size);
+  const int first = (top + rows.begin) * w.input.width + left + columns.begin;
+  const int8_t* from = input + first * in;
+  to += rows.begin * step + columns.begin * in;
+  for (int k = rows.size(); k > 0; --k) {
+    CopyFew(from, count, to);
+    from += w.input.width * in;
+    to += step;
+  }
+}
+
+// Of windows with few numbers, as over pixels, each is one piece of whole
+// words: a copy serves all channels.
+TINYTRAIN_NOINLINE void ForwardThin(const Window& w, const int8_t* input,
+                                    const Rows<int8_t>& filter,
+                                    const Rows<int32_t>& bias,
+                                    const Requantization& to, int8_t* output,
+                                    uint8_t* mask) {
+  const int numbers = w.taps() * w.input.channels;
+  const int size = (numbers + 3) & ~3;
+  const int out = w.output.channels;
+  int8_t windows[kChunk * kThin];
+  int8_t weights[2 * kThin] = {};
+  int32_t sums0[kChunk], sums1[kChunk];
+  memset(windows, 0, sizeof(windows));
+  Pieces pieces = {};
+  pieces.rows = 1;
+  pieces.count = pieces.pixel_step = size;
+  pieces.zero_point = to.input_zero_point;
+  pieces.w0 = weights;
+  for (int y = 0; y < w.output.height; ++y) {
+    for (int x = 0; x < w.output.width; x += kChunk) {
+      const int rest = w.output.width - x;
+      const int count = rest < kChunk ? rest : kChunk;
+      for (int i = 0; i < count; ++i) {
+        CopyWindow(w, input, y * w.stride_height - w.pad_top,
+                   (x + i) * w.stride_width - w.pad_left, size,
+                   pieces.zero_point, windows + i * size);
+      }
+      RowReader<int8_t> rows(filter, numbers);
+      RowReader<int32_t> biases(bias, 1);
+      int index = (y * w.output.width + x) * out;
+      for (int f = 0; f < out; f += 2) {
+        // Of a last single channel the second is the first again.
+        const bool two = f + 1 < out;
+        CopyFew(rows.Next(), numbers, weights);
+        pieces.bias0 = pieces.bias1 = biases.NextValue();
+        pieces.w1 = weights;
+        if (two) {
+          CopyFew(rows.Next(), numbers, weights + kThin);
+          pieces.bias1 = biases.NextValue();
+          pieces.w1 = weights + kThin;
+        }
+        SumWords(windows, pieces, count, sums0, sums1);
+        StoreSums(to, f, sums0, count, index, out, output, mask);
+        if (two) {
+          StoreSums(to, f + 1, sums1, count, index + 1, out, output, mask);
+        }
+        index += 2;
+      }
+    }
+  }
+}
+
+#endif
+
 }  // namespace
 
 void Conv2DForward(const Window& window, const int8_t* input,
@@ -205,7 +295,14 @@ void Conv2DForward(const Window& window, const int8_t* input,
   const Window flat = Flattened(window);
   const int channels = window.output.channels;
   if (mask != nullptr) memset(mask, 0, MaskBytes(window.output.size()));
-  RowReader<int8_t> rows(filter, window.taps() * window.input.channels);
+  const int numbers = window.taps() * window.input.channels;
+#if TINYTRAIN_PAIRS
+  if (!window.pointwise() && numbers <= kThin) {
+    ForwardThin(window, input, filter, bias, to, output, mask);
+    return;
+  }
+#endif
+  RowReader<int8_t> rows(filter, numbers);
   RowReader<int32_t> biases(bias, 1);
   for (int f = 0; f < channels; f += 2) {
     const int count = channels - f < 2 ? 1 : 2;
