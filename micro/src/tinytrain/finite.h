@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tinytrain/kernels/multiply_add.h"
+
 namespace tinytrain {
 
 // By its bits, so that -ffast-math cannot take it for granted.
@@ -13,7 +15,7 @@ inline bool IsFinite(float value) {
   return bits << 1 < 0xFF000000u;
 }
 
-inline bool AllFinite(const float* values, uint32_t count) {
+TINYTRAIN_NOINLINE inline bool AllFinite(const float* values, uint32_t count) {
   // Four at a time, which is twice as fast.
   const float* const end = values + count;
   for (; end - values >= 4; values += 4) {

@@ -65,45 +65,6 @@ const int kMostRight = -2;
 
 #endif
 
-// And of any.
-struct AnyFactor {
-  int32_t multiplier;
-  int shift;
-  int zero_point;
-
-  TINYTRAIN_INLINE int32_t operator()(int32_t value) const {
-    return MultiplyRounded(value, multiplier, shift) + zero_point;
-  }
-};
-
-template <typename Scale>
-TINYTRAIN_INLINE void StoreScaled(const Scale& scale, int low, int high,
-                                  const int32_t* sums, int count, int index,
-                                  int step, int8_t* output, uint8_t* mask) {
-  if (mask != nullptr) {
-    for (; count > 0; --count) {
-      StoreClamped(scale(*sums++), low, high, index, output, mask);
-      index += step;
-    }
-    return;
-  }
-  int8_t* to = output + index;
-#if TINYTRAIN_PAIRS
-  if (low == -128 && high == 127) {
-    for (const int32_t* end = sums + count; sums != end; to += step) {
-      *to = static_cast<int8_t>(CutOffInt8(scale(*sums++)));
-    }
-    return;
-  }
-#endif
-  for (const int32_t* end = sums + count; sums != end; to += step) {
-    int32_t value = scale(*sums++);
-    value = value < low ? low : value;
-    value = value > high ? high : value;
-    *to = static_cast<int8_t>(value);
-  }
-}
-
 }  // namespace
 
 Factor EncodeFactor(double real) {
@@ -126,12 +87,28 @@ void StoreSums(const Requantization& to, int channel, const int32_t* sums,
                int count, int index, int step, int8_t* output, uint8_t* mask) {
   const int32_t multiplier = to.multiplier[channel];
   const int shift = to.shift[channel];
-  if (shift >= kLeastRight && shift <= kMostRight) {
-    const RightFactor scale(multiplier, shift, to.zero_point);
-    StoreScaled(scale, to.low, to.high, sums, count, index, step, output, mask);
-  } else {
-    const AnyFactor scale = {multiplier, shift, to.zero_point};
-    StoreScaled(scale, to.low, to.high, sums, count, index, step, output, mask);
+  const int32_t* const end = sums + count;
+  if (shift < kLeastRight || shift > kMostRight) {
+    for (; sums != end; index += step) {
+      const int32_t value = MultiplyRounded(*sums++, multiplier, shift);
+      StoreClamped(value + to.zero_point, to.low, to.high, index, output, mask);
+    }
+    return;
+  }
+  const RightFactor scale(multiplier, shift, to.zero_point);
+#if TINYTRAIN_PAIRS
+  if (mask == nullptr && to.low == -128 && to.high == 127) {
+    int8_t* place = output + index;
+    for (; sums != end; place += step) {
+      *place = static_cast<int8_t>(CutOffInt8(scale(*sums++)));
+    }
+    return;
+  }
+#endif
+  const int low = to.low;
+  const int high = to.high;
+  for (; sums != end; index += step) {
+    StoreClamped(scale(*sums++), low, high, index, output, mask);
   }
 }
 
