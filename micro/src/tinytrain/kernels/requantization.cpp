@@ -83,6 +83,24 @@ Factor EncodeFactor(double real) {
   return factor.shift < -31 ? zero : factor;
 }
 
+int32_t MultiplyRounded(int32_t value, int32_t multiplier,
+                                         int shift) {
+  if (shift <= -2) {
+    // Both roundings are one: a half, and 2^(shift - 1) away from zero.
+    const int32_t sign = value >> 31;
+    const uint32_t low = 0x40000000u | (static_cast<uint32_t>(sign) << 31);
+    const int64_t high = (int32_t{1} << (-shift - 2)) + sign;
+    const int64_t nudge = high * (int64_t{1} << 32) + low;
+    const int64_t product = static_cast<int64_t>(value) * multiplier + nudge;
+    return static_cast<int32_t>(product >> 32) >> (-shift - 1);
+  }
+  const int left = shift > 0 ? shift : 0;
+  const int64_t shifted = value * (int32_t{1} << left);
+  const int64_t product = shifted * multiplier + (int64_t{1} << 30);
+  const int32_t high = static_cast<int32_t>(product >> 31);
+  return shift < 0 ? (high + 1 + (high >> 31)) >> 1 : high;
+}
+
 void StoreSums(const Requantization& to, int channel, const int32_t* sums,
                int count, int index, int step, int8_t* output, uint8_t* mask) {
   const int32_t multiplier = to.multiplier[channel];
@@ -99,9 +117,13 @@ void StoreSums(const Requantization& to, int channel, const int32_t* sums,
 #if TINYTRAIN_PAIRS
   if (mask == nullptr && to.low == -128 && to.high == 127) {
     int8_t* place = output + index;
-    for (; sums != end; place += step) {
-      *place = static_cast<int8_t>(CutOffInt8(scale(*sums++)));
+    for (; count >= 2; count -= 2) {
+      place[0] = static_cast<int8_t>(CutOffInt8(scale(sums[0])));
+      place[step] = static_cast<int8_t>(CutOffInt8(scale(sums[1])));
+      place += 2 * step;
+      sums += 2;
     }
+    if (count > 0) *place = static_cast<int8_t>(CutOffInt8(scale(*sums)));
     return;
   }
 #endif
