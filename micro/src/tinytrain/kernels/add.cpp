@@ -74,8 +74,8 @@ void AddForward(const Int8Addition& how, const int8_t* first,
   const int first_zero_point = how.first_zero_point;
   const int second_zero_point = how.second_zero_point;
   const int8_t shift = static_cast<int8_t>(how.sum.shift);
-  const Requantization to = {
-      &how.sum.multiplier, &shift, 0, how.zero_point, how.low, how.high};
+  const Requantization to = {&how.sum.multiplier, &shift,  0,
+                             how.zero_point,      how.low, how.high};
   for (int i = 0; i < count; i += kChunk) {
     const int some = count - i < kChunk ? count - i : kChunk;
     int32_t sums[kChunk];

@@ -24,7 +24,7 @@ struct Pieces {
   int zero_point;
 };
 
-const int kChunk = 16;  // Outputs at a time.
+const int kChunk = 32;  // Outputs at a time.
 
 // Sums up two channels of `outputs` neighbours whose windows lie alike, up to
 // kChunk of them.
@@ -74,8 +74,9 @@ void ForwardPair(const Window& w, const int8_t* input, const int8_t* w0,
 
 #if TINYTRAIN_PAIRS
 
-// Numbers of a window, at most, of which there is a copy for each output.
+// Numbers of a window, at most, that is copied; and copies at a time.
 const int kThin = 32;
+const int kCopies = 16;
 
 // Copies `count` bytes, of which there are few.
 TINYTRAIN_NOINLINE void CopyFew(const int8_t* from, int count, int8_t* to) {
@@ -152,12 +153,12 @@ void ForwardThin(const Window& w, const int8_t* input, int numbers,
                  const Rows<int8_t>& filter, const Rows<int32_t>& bias,
                  const Requantization& to, int8_t* output) {
   const int size = (numbers + 3) & ~3;
-  int8_t windows[kChunk * kThin] = {};
+  int8_t windows[kCopies * kThin] = {};
   Window part = {{1, 0, size}, {1, 0, w.output.channels}, 1, 1, 1, 1, 0, 0};
   for (int y = 0; y < w.output.height; ++y) {
     for (int x = 0; x < w.output.width;) {
       const int rest = w.output.width - x;
-      const int count = rest < kChunk ? rest : kChunk;
+      const int count = rest < kCopies ? rest : kCopies;
       for (int i = 0; i < count; ++i, ++x) {
         CopyWindow(w, input, y * w.stride_height - w.pad_top,
                    x * w.stride_width - w.pad_left, size, to.input_zero_point,
