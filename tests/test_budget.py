@@ -77,10 +77,14 @@ def test_budget_is_a_value():
 
 
 class Device:
-    """A device that takes 700 bytes, and some for each layer."""
+    """A device that takes 700 bytes, and some for each layer and input."""
 
-    def fixed_bytes(self, learning, kept):
-        return 700 + sum(10 + i for i in learning) + 100 * len(kept)
+    def fixed_bytes(self, learning, kept, inputs):
+        layers = sum(10 + i for i in learning)
+        return 700 + layers + 100 * len(kept) + 1000 * sum(inputs.values())
+
+    def list_bytes(self, learning):
+        return 5 * len(learning)
 
 
 def make_costs(model):
@@ -141,19 +145,19 @@ def test_backward_macs(counts, macs):
     ("parts", "paper", "arena"),
     [
         # 18 of 36 weights.
-        ({"inputs": {"first": 1}}, 740 + 288, 810 + 288 + 2),
+        ({"inputs": {"first": 1}}, 740 + 288, 1810 + 288 + 2 + 5),
         # For biases alone no input is kept.
-        ({"biases": ["depthwise"]}, 740, 711 + 8 * 16),
+        ({"biases": ["depthwise"]}, 740, 711 + 8 * 16 + 5),
         (
             {"inputs": {"first": 2}, "biases": ["first", "depthwise"]},
             740 + 576,
-            821 + 576 + 2 * 2 + 12 * 16,
+            2821 + 576 + 2 * 2 + 12 * 16 + 10,
         ),
         # Three of eight biases belong to the trained channels already.
         (
             {"counts": {"depthwise": 3}, "biases": ["depthwise"]},
             740 + 16 * 27,
-            811 + 16 * 27 + 2 * 3 + 16 * 8,
+            811 + 16 * 27 + 2 * 3 + 16 * 8 + 5,
         ),
     ],
 )
@@ -185,12 +189,16 @@ def test_all_inputs_are_all_channels(model):
     costs = make_costs(model)
     inputs = {"counts": {}, "inputs": {"first": 2}, "biases": ["first"]}
     channels = {"counts": {"first": 4}}
-    lists = 2 * (4 - 2) if model == "arena" else 0
+    # Lists of channels are the device's: 2 bytes for each, and 5 to say that
+    # these are inputs or biases. Inputs are kept apart, for 1,000 each.
+    lists, said, kept = (
+        (2 * (4 - 2), 5, 2 * 1000) if model == "arena" else (0, 0, 0)
+    )
     memory = costs.memory_bytes(**channels)
-    assert costs.memory_bytes(**inputs) == memory - lists
+    assert costs.memory_bytes(**inputs) == memory - lists + said + kept
     assert costs.macs(**inputs) == costs.macs(**channels)
     both = channels | {"biases": ["first"]}
-    assert costs.memory_bytes(**both) == memory
+    assert costs.memory_bytes(**both) == memory + said
 
 
 def test_the_arena_model_needs_a_device():
