@@ -217,9 +217,7 @@ def export_micro(
             prefix, accuracies = make_prefix(
                 model, representative_data, candidates[0], quantize
             )
-        sizes = operator_bytes(
-            device, expected, candidates, criterion, budget, is_int8=is_int8
-        )
+        sizes = operator_bytes(device, expected, candidates, criterion, budget)
         tflite = write_tail_model(
             prefix,
             data,

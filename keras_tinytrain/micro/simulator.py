@@ -78,6 +78,8 @@ class Simulator(LocalDevice):
         # That of the operator is the shape of the features.
         self._feature_count = math.prod(self.sample_shape)
         self.sample_shape = file.input_shape
+        # Of an int8 tail, too, a sample is an image.
+        self._takes_int8 = False
         self._handle = TailHandle(file, arena_bytes)
         rate = 0.0 if learning_rate is None else learning_rate
         self._handle.begin(self.classes, rate, file.options["momentum"])
