@@ -121,7 +121,8 @@ void PrintInt8(bool depthwise, int kernel, int stride, int in, bool masked) {
   }
   const Rows<int8_t> rows = {filter.stored(), slice.stored(), {index, 3}};
   const Rows<int32_t> bias = {biases, biases + 4, {index, 3}};
-  const Requantization to = {multipliers, shifts, -3, -20, masked ? -20 : -128, 127};
+  const Requantization to = {multipliers,         shifts, -3, -20,
+                             masked ? -20 : -128, 127};
   uint8_t* const bits = masked ? mask.bytes() : nullptr;
   if (depthwise) {
     Values scratch(WordsOf(DepthwiseConv2DForwardInt8ScratchBytes(w)));
