@@ -83,8 +83,7 @@ Factor EncodeFactor(double real) {
   return factor.shift < -31 ? zero : factor;
 }
 
-int32_t MultiplyRounded(int32_t value, int32_t multiplier,
-                                         int shift) {
+int32_t MultiplyRounded(int32_t value, int32_t multiplier, int shift) {
   if (shift <= -2) {
     // Both roundings are one: a half, and 2^(shift - 1) away from zero.
     const int32_t sign = value >> 31;
