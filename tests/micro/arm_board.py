@@ -149,7 +149,12 @@ def run(board: Board, path: Path) -> str:
         subprocess.CalledProcessError: If it fails, as its exit code says.
         subprocess.TimeoutExpired: If it does not end within minutes.
     """
-    return serve(board, path, b"").decode()
+    try:
+        return serve(board, path, b"").decode()
+    except subprocess.CalledProcessError as error:
+        error.stdout = error.stdout.decode()
+        error.stderr = error.stderr.decode()
+        raise
 
 
 def serve(board: Board, path: Path, data: bytes) -> bytes:

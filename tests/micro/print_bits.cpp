@@ -94,9 +94,9 @@ void PrintConvolution(bool depthwise, int kernel, int stride) {
   Print("d_bias", d_bias, trained.count);
 }
 
-// The forward pass in int8: in pairs where the core has them.
-void PrintInt8(bool depthwise, int kernel, int stride) {
-  const int in = 10;
+// The forward pass in int8: in pairs where the core has them. Without a mask
+// all of int8 is left of the output.
+void PrintInt8(bool depthwise, int kernel, int stride, int in, bool masked) {
   const int out = depthwise ? in : 7;
   const int half = kernel / 2;
   const Padding padding = {half, half, half, half};
@@ -121,14 +121,15 @@ void PrintInt8(bool depthwise, int kernel, int stride) {
   }
   const Rows<int8_t> rows = {filter.stored(), slice.stored(), {index, 3}};
   const Rows<int32_t> bias = {biases, biases + 4, {index, 3}};
-  const Requantization to = {multipliers, shifts, -3, -20, -20, 127};
+  const Requantization to = {multipliers,         shifts, -3, -20,
+                             masked ? -20 : -128, 127};
+  uint8_t* const bits = masked ? mask.bytes() : nullptr;
   if (depthwise) {
     Values scratch(WordsOf(DepthwiseConv2DForwardInt8ScratchBytes(w)));
     DepthwiseConv2DForward(w, input.stored(), rows, bias, to, scratch,
-                           output.stored(), mask.bytes());
+                           output.stored(), bits);
   } else {
-    Conv2DForward(w, input.stored(), rows, bias, to, output.stored(),
-                  mask.bytes());
+    Conv2DForward(w, input.stored(), rows, bias, to, output.stored(), bits);
   }
   const Int8Scale scales[] = {{0.02f, -20}, {0.013f, 4}, {0.03f, -1}};
   AddForward(
@@ -192,8 +193,10 @@ int main() {
     for (int stride = 1; stride <= 2; ++stride) {
       PrintConvolution(false, kernel, stride);
       PrintConvolution(true, kernel, stride);
-      PrintInt8(false, kernel, stride);
-      PrintInt8(true, kernel, stride);
+      PrintInt8(false, kernel, stride, 10, true);
+      PrintInt8(true, kernel, stride, 10, true);
+      PrintInt8(false, kernel, stride, 3, false);
+      PrintInt8(true, kernel, stride, 10, false);
     }
   }
   PrintHead();

@@ -188,7 +188,7 @@ def test_cortex_m_learns_the_same(tail, host, board, build_folder, tmp_path):
     report = tail.on_board(board, build_folder, tmp_path / "case")
     check_board(report, host, tail.task)
     # What docs/engine.md says of the stack, and export/estimate.py of a step.
-    assert report.stack <= 1536
+    assert report.stack <= 1600
     step, core = report.phases["accumulate"], CORES[board]
     macs = step.times * tail.result.macs_step
     assert step.instructions / macs == pytest.approx(

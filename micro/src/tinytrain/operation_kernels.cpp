@@ -167,7 +167,22 @@ void ScaleGradient(const Model& model, const Operation& operation,
   const int32_t* multipliers = model.multipliers(layer);
   const int8_t* shifts = model.shifts(layer);
   const uint32_t positions = model.tensor(operation.output).positions();
-  for (uint32_t c = 0; c < layer.channels; ++c) {
+  uint32_t c = 0;
+  for (; c + 4 <= layer.channels; c += 4) {
+    const float factor0 = FactorOf(multipliers[c], shifts[c]);
+    const float factor1 = FactorOf(multipliers[c + 1], shifts[c + 1]);
+    const float factor2 = FactorOf(multipliers[c + 2], shifts[c + 2]);
+    const float factor3 = FactorOf(multipliers[c + 3], shifts[c + 3]);
+    float* to = gradient + c;
+    for (uint32_t p = positions; p > 0; --p) {
+      to[0] *= factor0;
+      to[1] *= factor1;
+      to[2] *= factor2;
+      to[3] *= factor3;
+      to += layer.channels;
+    }
+  }
+  for (; c < layer.channels; ++c) {
     const float factor = FactorOf(multipliers[c], shifts[c]);
     float* to = gradient + c;
     for (uint32_t p = positions; p > 0; --p) {

@@ -63,6 +63,10 @@ void Pass::StepRows(uint32_t i) {
   Window window;
   const void* input = Learned(i, &window);
   float* const gradient = static_cast<float*>(memory_->At(ScratchBlock()));
+  const bool is_stored = IsInt8(layer);
+  int8_t* const stored =
+      is_stored ? parameters_->stored_slice(op.layer) : nullptr;
+  float* const slice = is_stored ? nullptr : parameters_->slice(op.layer);
   for (int r = 0; r < rows.count; r += kRows) {
     uint16_t pair[kRows] = {};
     Channels some = {pair, rows.count - r < kRows ? rows.count - r : kRows};
@@ -75,8 +79,8 @@ void Pass::StepRows(uint32_t i) {
     for (int k = 0; k < some.count; ++k) {
       const float* d_row = gradient + k * size;
       const uint32_t first = (r + k) * size;
-      if (!IsInt8(layer)) {
-        float* row = parameters_->slice(op.layer) + first;
+      if (!is_stored) {
+        float* row = slice + first;
         for (uint32_t c = 0; c < size; ++c) {
           row[c] = MultiplyAdd(-rate_, d_row[c], row[c]);
         }
@@ -84,7 +88,7 @@ void Pass::StepRows(uint32_t i) {
       }
       // Quantisation-aware scaling: in steps of s the real step is 1 / s^2.
       const float scale = model_.scales(layer)[pair[k]];
-      int8_t* row = parameters_->stored_slice(op.layer) + first;
+      int8_t* row = stored + first;
       for (uint32_t c = 0; c < size; ++c) {
         const float steps = -rate_ * d_row[c] / scale / scale;
         Move(steps, kLargestWeight, random_, row + c);
@@ -99,19 +103,24 @@ void Pass::StepBiases(uint32_t i) {
   const Channels biased = parameters_->biased(op.layer);
   const Shape shape = ShapeOf(model_.tensor(op.output));
   const float input_scale = model_.tensor(op.input).scale;
+  const float* const d_output = Gradient(op.output);
+  const bool is_stored = IsInt8(layer);
+  const float* const scales = is_stored ? model_.scales(layer) : nullptr;
+  int32_t* const stored =
+      is_stored ? parameters_->stored_bias_slice(op.layer) : nullptr;
+  float* const biases = is_stored ? nullptr : parameters_->bias_slice(op.layer);
+  const float limit = is_stored ? BiasLimit(model_, layer) : 0.0f;
   for (int k = 0; k < biased.count; ++k) {
     const uint16_t channel = static_cast<uint16_t>(biased.at(k));
     const Channels one = {&channel, 1};
     float gradient = 0.0f;
-    BiasBackward(shape, Gradient(op.output), one, &gradient);
-    if (!IsInt8(layer)) {
-      float* bias = parameters_->bias_slice(op.layer) + k;
-      *bias = MultiplyAdd(-rate_, gradient, *bias);
+    BiasBackward(shape, d_output, one, &gradient);
+    if (!is_stored) {
+      biases[k] = MultiplyAdd(-rate_, gradient, biases[k]);
       continue;
     }
-    const float scale = model_.scales(layer)[channel] * input_scale;
-    Move(-rate_ * gradient / scale / scale, BiasLimit(model_, layer), random_,
-         parameters_->stored_bias_slice(op.layer) + k);
+    const float scale = scales[channel] * input_scale;
+    Move(-rate_ * gradient / scale / scale, limit, random_, stored + k);
   }
 }
 

@@ -53,12 +53,20 @@ void ClampForward(const int8_t* input, int count, int low, int high,
 }
 
 void ReluBackward(const uint8_t* mask, int count, float* gradient) {
-  for (; count > 0; count -= 8) {
-    const unsigned end = 1u << (count < 8 ? count : 8);
+  for (; count >= 8; count -= 8) {
     const unsigned passed = *mask++;
-    for (unsigned bit = 1; bit != end; bit <<= 1, ++gradient) {
-      if ((passed & bit) == 0) *gradient = 0.0f;
-    }
+    if ((passed & 1) == 0) gradient[0] = 0.0f;
+    if ((passed & 2) == 0) gradient[1] = 0.0f;
+    if ((passed & 4) == 0) gradient[2] = 0.0f;
+    if ((passed & 8) == 0) gradient[3] = 0.0f;
+    if ((passed & 16) == 0) gradient[4] = 0.0f;
+    if ((passed & 32) == 0) gradient[5] = 0.0f;
+    if ((passed & 64) == 0) gradient[6] = 0.0f;
+    if ((passed & 128) == 0) gradient[7] = 0.0f;
+    gradient += 8;
+  }
+  for (int i = 0; i < count; ++i) {
+    if ((*mask >> i & 1) == 0) gradient[i] = 0.0f;
   }
 }
 

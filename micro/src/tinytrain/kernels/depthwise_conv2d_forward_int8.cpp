@@ -125,13 +125,25 @@ class Ring {
   void Push(const int8_t* input, int row) {
     int16_t* to = rows_ + slot_ * row_size_ + w_.pad_left;
     slot_ = slot_ + 1 == w_.kernel_height ? 0 : slot_ + 1;
-    if (row < 0 || row >= w_.input.height) {
+    if (row < 0) return;  // Cleared.
+    if (row >= w_.input.height) {
       memset(to, 0, w_.input.width * sizeof(*to));
       return;
     }
     const int channels = w_.input.channels;
+    const uint32_t offsets = MakePair(-zero_point_, -zero_point_);
     const int8_t* from = input + row * w_.input.width * channels;
-    for (int x = w_.input.width; x > 0; --x) {
+    int x = w_.input.width;
+    for (; x >= 4; x -= 4) {
+      const uint32_t first = PackPair(from[0], from[channels]);
+      from += 2 * channels;
+      const uint32_t second = PackPair(from[0], from[channels]);
+      from += 2 * channels;
+      StoreWord(AddPairs(first, offsets), to);
+      StoreWord(AddPairs(second, offsets), to + 2);
+      to += 4;
+    }
+    for (; x > 0; --x) {
       *to++ = static_cast<int16_t>(*from - zero_point_);
       from += channels;
     }

@@ -3,15 +3,51 @@
 #include <string.h>
 
 #include "tinytrain/kernels/for_speed.h"
+#include "tinytrain/kernels/pairs.h"
 
 namespace tinytrain {
 namespace {
 
-// `MultiplyRounded` of one factor with a shift of -2 or less.
+#if TINYTRAIN_PAIRS
+
+// `MultiplyRounded` of one factor with a shift of -1 or less, and the zero
+// point of the output on top.
+struct RightFactor {
+  int32_t multiplier;  // Twice that of the factor, less 2^32.
+  int32_t half;        // With the zero point.
+  int right;
+
+  RightFactor(int32_t whole, int shift, int zero_point)
+      : multiplier(static_cast<int32_t>(static_cast<uint32_t>(whole) << 1)),
+        half((1 << (-shift - 1)) + zero_point * (1 << -shift)),
+        right(-shift) {}
+
+  TINYTRAIN_INLINE int32_t operator()(int32_t value) const {
+    const int32_t nudge = half + (value >> 31);
+    // Only of what is cut off anyway can the sum leave int32.
+    return AddSaturated(AddHighProduct(value, multiplier, nudge), value) >>
+           right;
+  }
+};
+
+const int kLeastRight = -20;  // Shift that leaves room for the zero point.
+const int kMostRight = -1;
+
+#else
+
+// `MultiplyRounded` of one factor with a shift of -2 or less, and the zero
+// point of the output on top.
 struct RightFactor {
   int32_t multiplier;
   int32_t half;  // In the upper word.
   int right;     // Shift of the upper word.
+  int zero_point;
+
+  RightFactor(int32_t whole, int shift, int zero)
+      : multiplier(whole),
+        half(int32_t{1} << (-shift - 2)),
+        right(-shift - 1),
+        zero_point(zero) {}
 
   TINYTRAIN_INLINE int32_t operator()(int32_t value) const {
     const int32_t sign = value >> 31;
@@ -20,44 +56,14 @@ struct RightFactor {
     const int64_t nudge =
         static_cast<int64_t>(static_cast<uint64_t>(upper) << 32 | lower);
     const int64_t product = static_cast<int64_t>(value) * multiplier + nudge;
-    return static_cast<int32_t>(product >> 32) >> right;
+    return (static_cast<int32_t>(product >> 32) >> right) + zero_point;
   }
 };
 
-// And of any.
-struct AnyFactor {
-  int32_t multiplier;
-  int shift;
+const int kLeastRight = -31;
+const int kMostRight = -2;
 
-  TINYTRAIN_INLINE int32_t operator()(int32_t value) const {
-    return MultiplyRounded(value, multiplier, shift);
-  }
-};
-
-template <typename Scale>
-TINYTRAIN_INLINE void StoreScaled(const Scale& scale, int zero_point, int low,
-                                  int high, const int32_t* sums, int count,
-                                  int index, int step, int8_t* output,
-                                  uint8_t* mask) {
-  // Numbers below are counted from the zero point of the output.
-  low -= zero_point;
-  high -= zero_point;
-  if (mask == nullptr) {
-    int8_t* to = output + index;
-    for (const int32_t* end = sums + count; sums != end; to += step) {
-      int32_t value = scale(*sums++);
-      value = value < low ? low : value;
-      value = value > high ? high : value;
-      *to = static_cast<int8_t>(value + zero_point);
-    }
-    return;
-  }
-  for (; count > 0; --count) {
-    StoreClamped(scale(*sums++) + zero_point, low + zero_point,
-                 high + zero_point, index, output, mask);
-    index += step;
-  }
-}
+#endif
 
 }  // namespace
 
@@ -77,19 +83,53 @@ Factor EncodeFactor(double real) {
   return factor.shift < -31 ? zero : factor;
 }
 
+int32_t MultiplyRounded(int32_t value, int32_t multiplier, int shift) {
+  if (shift <= -2) {
+    // Both roundings are one: a half, and 2^(shift - 1) away from zero.
+    const int32_t sign = value >> 31;
+    const uint32_t low = 0x40000000u | (static_cast<uint32_t>(sign) << 31);
+    const int64_t high = (int32_t{1} << (-shift - 2)) + sign;
+    const int64_t nudge = high * (int64_t{1} << 32) + low;
+    const int64_t product = static_cast<int64_t>(value) * multiplier + nudge;
+    return static_cast<int32_t>(product >> 32) >> (-shift - 1);
+  }
+  const int left = shift > 0 ? shift : 0;
+  const int64_t shifted = value * (int32_t{1} << left);
+  const int64_t product = shifted * multiplier + (int64_t{1} << 30);
+  const int32_t high = static_cast<int32_t>(product >> 31);
+  return shift < 0 ? (high + 1 + (high >> 31)) >> 1 : high;
+}
+
 void StoreSums(const Requantization& to, int channel, const int32_t* sums,
                int count, int index, int step, int8_t* output, uint8_t* mask) {
   const int32_t multiplier = to.multiplier[channel];
   const int shift = to.shift[channel];
-  if (shift <= -2) {
-    const RightFactor scale = {multiplier, int32_t{1} << (-shift - 2),
-                               -shift - 1};
-    StoreScaled(scale, to.zero_point, to.low, to.high, sums, count, index, step,
-                output, mask);
-  } else {
-    const AnyFactor scale = {multiplier, shift};
-    StoreScaled(scale, to.zero_point, to.low, to.high, sums, count, index, step,
-                output, mask);
+  const int32_t* const end = sums + count;
+  if (shift < kLeastRight || shift > kMostRight) {
+    for (; sums != end; index += step) {
+      const int32_t value = MultiplyRounded(*sums++, multiplier, shift);
+      StoreClamped(value + to.zero_point, to.low, to.high, index, output, mask);
+    }
+    return;
+  }
+  const RightFactor scale(multiplier, shift, to.zero_point);
+#if TINYTRAIN_PAIRS
+  if (mask == nullptr && to.low == -128 && to.high == 127) {
+    int8_t* place = output + index;
+    for (; count >= 2; count -= 2) {
+      place[0] = static_cast<int8_t>(CutOffInt8(scale(sums[0])));
+      place[step] = static_cast<int8_t>(CutOffInt8(scale(sums[1])));
+      place += 2 * step;
+      sums += 2;
+    }
+    if (count > 0) *place = static_cast<int8_t>(CutOffInt8(scale(*sums)));
+    return;
+  }
+#endif
+  const int low = to.low;
+  const int high = to.high;
+  for (; sums != end; index += step) {
+    StoreClamped(scale(*sums++), low, high, index, output, mask);
   }
 }
 

@@ -28,23 +28,7 @@ inline float FactorOf(int32_t multiplier, int shift) {
 
 // Returns value * factor: at 31 fraction bits halves round upwards, and after a
 // shift to the right away from zero. Shifted to the left it fits into 32 bits.
-TINYTRAIN_INLINE int32_t MultiplyRounded(int32_t value, int32_t multiplier,
-                                         int shift) {
-  if (shift <= -2) {
-    // Both roundings are one: a half, and 2^(shift - 1) away from zero.
-    const int32_t sign = value >> 31;
-    const uint32_t low = 0x40000000u | (static_cast<uint32_t>(sign) << 31);
-    const int64_t high = (int32_t{1} << (-shift - 2)) + sign;
-    const int64_t nudge = high * (int64_t{1} << 32) + low;
-    const int64_t product = static_cast<int64_t>(value) * multiplier + nudge;
-    return static_cast<int32_t>(product >> 32) >> (-shift - 1);
-  }
-  const int left = shift > 0 ? shift : 0;
-  const int64_t shifted = value * (int32_t{1} << left);
-  const int64_t product = shifted * multiplier + (int64_t{1} << 30);
-  const int32_t high = static_cast<int32_t>(product >> 31);
-  return shift < 0 ? (high + 1 + (high >> 31)) >> 1 : high;
-}
+int32_t MultiplyRounded(int32_t value, int32_t multiplier, int shift);
 
 // How a layer stores what it computes.
 struct Requantization {

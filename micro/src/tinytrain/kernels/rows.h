@@ -71,11 +71,11 @@ class RowReader {
 
   // Returns the value of the next channel, of rows of size 1.
   T NextValue() {
-    if (rows_.base == nullptr && !IsTrained()) {
-      ++channel_;
-      return T(0);
-    }
-    return *Next();
+    const int channel = channel_;
+    const bool is_trained = IsTrained();
+    ++channel_;
+    if (is_trained) return rows_.trained[next_++];
+    return rows_.base == nullptr ? T(0) : rows_.base[channel];
   }
 
  private:
